@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The process's pool of threads for kernels. Workers spin for a moment after their last task, so that a
+// launch that follows costs well under a microsecond, then sleep.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace tilewright::runtime {
+
+class ThreadPool {
+ public:
+  // Computes the chunks [begin, end).
+  using Task = void (*)(void* argument, int64_t begin, int64_t end);
+
+  static constexpr int kMaxThreads = 256;
+
+  // The one pool of the process. Never destroyed: its workers end with the process.
+  static ThreadPool& Global();
+
+  // Threads to use unless told otherwise: TILEWRIGHT_NUM_THREADS, else what the affinity mask and the
+  // container's processor quota allow. At least 1.
+  static int DefaultNumThreads();
+
+  // Starts workers for launches on up to `num_threads` threads, the caller among them. Launches use only
+  // workers that have been started. Throws kCannotStartThread.
+  void Reserve(int num_threads);
+
+  // Runs `task` over the chunks [0, num_chunks), split into min(num_threads, num_chunks) contiguous,
+  // near-equal ranges, the caller taking the first, and returns when all are done. The whole range runs on
+  // the caller where the pool is busy: with another caller, or because this is a call from within a task.
+  // `task` must not throw.
+  void Run(Task task, void* argument, int64_t num_chunks, int num_threads);
+
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+ private:
+  ThreadPool();
+  ~ThreadPool();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// The processors that the control groups of this process allow it to use, as a fraction; 0 where there is no
+// limit. `root` is prefixed to the paths below /proc and /sys (tests pass a folder, everybody else "").
+double CgroupCpuLimit(const std::string& root);
+
+}  // namespace tilewright::runtime
