@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+# The ways in for people and for CI; CMakeLists.txt has the build itself.
+
+# Compile jobs at once.
+JOBS ?= $(shell nproc)
+# What ccache, where it is there, must overlook to cache what uses precompiled headers.
+CCACHE := $(shell command -v ccache)
+export CCACHE_SLOPPINESS ?= pch_defines,time_macros,include_file_mtime,include_file_ctime
+LAUNCHER = $(if $(CCACHE),-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+
+EXAMPLE := examples/efficientnet_lite0
+MODELS := build/models
+SUITES = $(wildcard tests/*/run.py)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test unit suites models sanitize format check-format clean
+
+help:  ## show this list
+	@echo 'make TARGET, where TARGET is one of:'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup:  ## install what building needs (apt, with sudo where not root)
+	@scripts/setup build
+
+build: setup  ## build the command and the libraries into build/
+	cmake --preset release $(LAUNCHER)
+	cmake --build build --parallel $(JOBS)
+
+demo: build  ## compile EfficientNet-Lite0 and name what is on a photo
+	@scripts/setup demo
+	@$(EXAMPLE)/demo
+
+test: build  ## install the peers, then run every test
+	@scripts/setup test bench
+	$(MAKE) --no-print-directory unit suites
+
+unit:  ## run the unit tests of what is built
+	ctest --preset release --parallel $(JOBS) --no-tests=error
+
+models:  ## fetch and export the models that tests and benchmarks use into build/models
+	.venv-test/bin/python scripts/fetch-models --set test
+	.venv-bench/bin/python benchmarks/export_models.py --output $(MODELS)
+
+suites: models  ## run the suites that compare with peers: each tests/*/run.py
+	@set -e; for suite in $(SUITES); do \
+	  echo "==> $$suite"; .venv-test/bin/python $$suite; \
+	done
+
+sanitize: setup  ## build with address and undefined-behaviour checks; run the tests that need no peers
+	cmake --preset asan $(LAUNCHER)
+	cmake --build build/asan --parallel $(JOBS)
+	ctest --preset asan --parallel $(JOBS) --label-regex 'unit|malformed' --no-tests=error
+
+SOURCES = $(shell git ls-files '*.cc' '*.h' '*.c')
+
+format:  ## lay out the C and C++ sources
+	clang-format-19 -i $(SOURCES)
+
+check-format:  ## fail where a source is not laid out so
+	clang-format-19 --dry-run --Werror $(SOURCES)
+
+clean:  ## remove what was built (the virtual environments stay)
+	rm -rf build
