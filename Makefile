@@ -9,7 +9,6 @@ export CCACHE_SLOPPINESS ?= pch_defines,time_macros,include_file_mtime,include_f
 LAUNCHER = $(if $(CCACHE),-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 
 EXAMPLE := examples/efficientnet_lite0
-MODELS := build/models
 SUITES = $(wildcard tests/*/run.py)
 
 .DEFAULT_GOAL := help
@@ -38,8 +37,8 @@ unit:  ## run the unit tests of what is built
 	ctest --preset release --parallel $(JOBS) --no-tests=error
 
 models:  ## fetch and export the models that tests and benchmarks use into build/models
-	.venv-test/bin/python scripts/fetch-models --set test
-	.venv-bench/bin/python benchmarks/export_models.py --output $(MODELS)
+	.venv-test/bin/python tests/models/prepare.py
+	.venv-bench/bin/python benchmarks/export_models.py
 
 suites: models  ## run the suites that compare with peers: each tests/*/run.py
 	@set -e; for suite in $(SUITES); do \

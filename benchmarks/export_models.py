@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the benchmark models with seeded weights as ONNX files: batch 1, static shapes, inference mode.
+
+The vision models are torchvision's; the others are written here. No weights are fetched: what
+matters for speed and for agreement is the architecture, as long as activations stay in the range
+that training gives. So batch-norm scales and shifts are drawn near 1 and 0, and the statistics are
+measured on random images, as training would have left them.
+
+Runs in .venv-bench (scripts/setup bench).
+"""
+
+import argparse
+import hashlib
+import json
+import pathlib
+import sys
+import time
+import warnings
+import zlib
+
+import torch
+import torchvision
+from torch import nn
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+OPSET = 17
+
+
+def mlp():
+    return nn.Sequential(nn.Linear(784, 1024), nn.ReLU(), nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 10))
+
+
+def dqn():
+    """The network of Mnih et al., Nature 518 (2015), methods section, with all 18 actions."""
+    return nn.Sequential(nn.Conv2d(4, 32, 8, stride=4), nn.ReLU(), nn.Conv2d(32, 64, 4, stride=2), nn.ReLU(),
+                         nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten(), nn.Linear(3136, 512), nn.ReLU(),
+                         nn.Linear(512, 18))
+
+
+def dcgan():
+    """The generator of Radford et al., arXiv:1511.06434, figure 1: 100 values to a 64x64 image."""
+    layers = [nn.ConvTranspose2d(100, 1024, 4, bias=False), nn.BatchNorm2d(1024), nn.ReLU()]
+    for channels in (1024, 512, 256):
+        layers += [nn.ConvTranspose2d(channels, channels // 2, 4, stride=2, padding=1, bias=False),
+                   nn.BatchNorm2d(channels // 2), nn.ReLU()]
+    model = nn.Sequential(*layers, nn.ConvTranspose2d(128, 3, 4, stride=2, padding=1), nn.Tanh())
+    for module in model:
+        if isinstance(module, nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+    return model
+
+
+def vision(name, **options):
+    return lambda: getattr(torchvision.models, name)(weights=None, **options)
+
+
+# Name of the model: how it is made, and the shape of its input.
+MODELS = {
+    "mlp": (mlp, (1, 784)),
+    "dqn": (dqn, (1, 4, 84, 84)),
+    "dcgan": (dcgan, (1, 100, 1, 1)),
+    "resnet18": (vision("resnet18"), (1, 3, 224, 224)),
+    "resnet50": (vision("resnet50"), (1, 3, 224, 224)),
+    "mobilenet_v2": (vision("mobilenet_v2"), (1, 3, 224, 224)),
+    "vgg16": (vision("vgg16"), (1, 3, 224, 224)),
+    "squeezenet1_1": (vision("squeezenet1_1"), (1, 3, 224, 224)),
+    "inception_v3": (vision("inception_v3", aux_logits=False, init_weights=True), (1, 3, 299, 299)),
+    "densenet121": (vision("densenet121"), (1, 3, 224, 224)),
+}
+
+
+def settle_batch_norms(model, shape):
+    """Gives batch norms scales, shifts and the statistics that random inputs have there."""
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        nn.init.uniform_(norm.weight, 0.7, 1.3)
+        nn.init.normal_(norm.bias, 0.0, 0.1)
+        norm.momentum = None  # the plain average over what follows
+    if norms:
+        model.train()
+        with torch.no_grad():
+            model(torch.randn(4, *shape[1:]))
+    model.eval()
+
+
+def build(name):
+    make, shape = MODELS[name]
+    torch.manual_seed(zlib.crc32(name.encode()))
+    model = make()
+    settle_batch_norms(model, shape)
+    return model, torch.randn(shape)
+
+
+def export(name, path):
+    model, sample = build(name)
+    partial = path.with_suffix(".partial")
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        # The exporter that traces: the newer one needs further packages and gives the same graphs here.
+        torch.onnx.export(model, (sample,), str(partial), input_names=["input"], output_names=["output"],
+                          opset_version=OPSET, dynamo=False)
+        output = model(sample)
+    if not torch.isfinite(output).all() or output.std() < 1e-6:
+        raise RuntimeError(f"{name}: the seeded weights give a degenerate output")
+    partial.replace(path)
+    return output
+
+
+def recipe():
+    """Identifies what an export depends on, so that an unchanged model is not exported again."""
+    source = pathlib.Path(__file__).read_bytes()
+    return hashlib.sha256(source + torch.__version__.encode() + torchvision.__version__.encode()).hexdigest()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("names", nargs="*", help=f"models to export (default: all): {', '.join(MODELS)}")
+    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build" / "models", help="folder to write to")
+    options = parser.parse_args()
+    unknown = [name for name in options.names if name not in MODELS]
+    if unknown:
+        parser.error(f"unknown models: {', '.join(unknown)}; known: {', '.join(MODELS)}")
+
+    options.output.mkdir(parents=True, exist_ok=True)
+    manifest_path = options.output / "exported.json"
+    manifest = json.loads(manifest_path.read_text()) if manifest_path.exists() else {}
+    for name in options.names or MODELS:
+        path = options.output / f"{name}.onnx"
+        if path.exists() and manifest.get(name) == recipe():
+            continue
+        begin = time.monotonic()
+        output = export(name, path)
+        manifest[name] = recipe()
+        manifest_path.write_text(json.dumps(manifest, indent=1))
+        print(f"export_models: {name}: {path.stat().st_size / 1e6:.1f} MB, output {tuple(output.shape)} "
+              f"in [{output.min():.3g}, {output.max():.3g}], {time.monotonic() - begin:.1f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
