@@ -12,14 +12,30 @@ namespace tilewright {
 std::string DataType::ToString() const {
   std::string name;
   switch (code) {
-    case TypeCode::kInt: name = fmt::format("i{}", bits); break;
-    case TypeCode::kUInt: name = fmt::format("u{}", bits); break;
-    case TypeCode::kFloat: name = fmt::format("f{}", bits); break;
-    case TypeCode::kBFloat: name = fmt::format("bf{}", bits); break;
-    case TypeCode::kBool: name = "bool"; break;
-    case TypeCode::kString: name = "str"; break;
-    case TypeCode::kHandle: name = "handle"; break;
-    case TypeCode::kCustom: name = fmt::format("custom{}_{}", custom, bits); break;
+    case TypeCode::kInt:
+      name = fmt::format("i{}", bits);
+      break;
+    case TypeCode::kUInt:
+      name = fmt::format("u{}", bits);
+      break;
+    case TypeCode::kFloat:
+      name = fmt::format("f{}", bits);
+      break;
+    case TypeCode::kBFloat:
+      name = fmt::format("bf{}", bits);
+      break;
+    case TypeCode::kBool:
+      name = "bool";
+      break;
+    case TypeCode::kString:
+      name = "str";
+      break;
+    case TypeCode::kHandle:
+      name = "handle";
+      break;
+    case TypeCode::kCustom:
+      name = fmt::format("custom{}_{}", custom, bits);
+      break;
   }
   if (scalable) return fmt::format("{}xs{}", name, lanes);
   if (lanes != 1) return fmt::format("{}x{}", name, lanes);
@@ -46,10 +62,14 @@ bool Take(std::string_view& text, std::string_view prefix) {
 bool ValidBits(TypeCode code, int bits) {
   switch (code) {
     case TypeCode::kInt:
-    case TypeCode::kUInt: return bits >= 1 && bits <= 64;
-    case TypeCode::kFloat: return bits == 8 || bits == 16 || bits == 32 || bits == 64;
-    case TypeCode::kBFloat: return bits == 16;
-    default: return bits >= 1 && bits <= 128;
+    case TypeCode::kUInt:
+      return bits >= 1 && bits <= 64;
+    case TypeCode::kFloat:
+      return bits == 8 || bits == 16 || bits == 32 || bits == 64;
+    case TypeCode::kBFloat:
+      return bits == 16;
+    default:
+      return bits >= 1 && bits <= 128;
   }
 }
 

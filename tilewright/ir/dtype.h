@@ -26,9 +26,15 @@ struct DataType {
   bool scalable = false;  ///< lanes count units of the machine's vector scale (SVE, RVV)
   uint8_t custom = 0;     ///< index of the registered type when code is kCustom
 
-  static constexpr DataType Int(int bits, int lanes = 1) { return {TypeCode::kInt, uint8_t(bits), uint16_t(lanes)}; }
-  static constexpr DataType UInt(int bits, int lanes = 1) { return {TypeCode::kUInt, uint8_t(bits), uint16_t(lanes)}; }
-  static constexpr DataType Float(int bits, int lanes = 1) { return {TypeCode::kFloat, uint8_t(bits), uint16_t(lanes)}; }
+  static constexpr DataType Int(int bits, int lanes = 1) {
+    return {TypeCode::kInt, uint8_t(bits), uint16_t(lanes)};
+  }
+  static constexpr DataType UInt(int bits, int lanes = 1) {
+    return {TypeCode::kUInt, uint8_t(bits), uint16_t(lanes)};
+  }
+  static constexpr DataType Float(int bits, int lanes = 1) {
+    return {TypeCode::kFloat, uint8_t(bits), uint16_t(lanes)};
+  }
   static constexpr DataType BFloat16(int lanes = 1) { return {TypeCode::kBFloat, 16, uint16_t(lanes)}; }
   static constexpr DataType Bool(int lanes = 1) { return {TypeCode::kBool, 1, uint16_t(lanes)}; }
   static constexpr DataType Handle() { return {TypeCode::kHandle, 64, 1}; }

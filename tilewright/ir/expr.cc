@@ -92,22 +92,38 @@ std::optional<int64_t> FoldInt(BinaryOp op, int64_t a, int64_t b) {
   int64_t r;
   const bool divisible = b != 0 && !(a == INT64_MIN && b == -1);
   switch (op) {
-    case BinaryOp::kAdd: return __builtin_add_overflow(a, b, &r) ? std::nullopt : std::optional(r);
-    case BinaryOp::kSub: return __builtin_sub_overflow(a, b, &r) ? std::nullopt : std::optional(r);
-    case BinaryOp::kMul: return __builtin_mul_overflow(a, b, &r) ? std::nullopt : std::optional(r);
-    case BinaryOp::kFloorDiv: return divisible ? std::optional(FloorDivInt(a, b)) : std::nullopt;
-    case BinaryOp::kFloorMod: return divisible ? std::optional(a - FloorDivInt(a, b) * b) : std::nullopt;
-    case BinaryOp::kTruncDiv: return divisible ? std::optional(a / b) : std::nullopt;
-    case BinaryOp::kTruncMod: return divisible ? std::optional(a % b) : std::nullopt;
-    case BinaryOp::kMin: return std::min(a, b);
-    case BinaryOp::kMax: return std::max(a, b);
-    case BinaryOp::kEq: return a == b;
-    case BinaryOp::kNe: return a != b;
-    case BinaryOp::kLt: return a < b;
-    case BinaryOp::kLe: return a <= b;
-    case BinaryOp::kAnd: return a && b;
-    case BinaryOp::kOr: return a || b;
-    case BinaryOp::kDiv: return std::nullopt;
+    case BinaryOp::kAdd:
+      return __builtin_add_overflow(a, b, &r) ? std::nullopt : std::optional(r);
+    case BinaryOp::kSub:
+      return __builtin_sub_overflow(a, b, &r) ? std::nullopt : std::optional(r);
+    case BinaryOp::kMul:
+      return __builtin_mul_overflow(a, b, &r) ? std::nullopt : std::optional(r);
+    case BinaryOp::kFloorDiv:
+      return divisible ? std::optional(FloorDivInt(a, b)) : std::nullopt;
+    case BinaryOp::kFloorMod:
+      return divisible ? std::optional(a - FloorDivInt(a, b) * b) : std::nullopt;
+    case BinaryOp::kTruncDiv:
+      return divisible ? std::optional(a / b) : std::nullopt;
+    case BinaryOp::kTruncMod:
+      return divisible ? std::optional(a % b) : std::nullopt;
+    case BinaryOp::kMin:
+      return std::min(a, b);
+    case BinaryOp::kMax:
+      return std::max(a, b);
+    case BinaryOp::kEq:
+      return a == b;
+    case BinaryOp::kNe:
+      return a != b;
+    case BinaryOp::kLt:
+      return a < b;
+    case BinaryOp::kLe:
+      return a <= b;
+    case BinaryOp::kAnd:
+      return a && b;
+    case BinaryOp::kOr:
+      return a || b;
+    case BinaryOp::kDiv:
+      return std::nullopt;
   }
   return std::nullopt;
 }
@@ -124,14 +140,20 @@ Expr FoldTrivial(BinaryOp op, const Expr& a, const Expr& b) {
     if (auto r = FoldInt(op, *ia, *ib)) return IsComparison(op) ? MakeBool(*r) : MakeConst(a.dtype(), *r);
   }
   switch (op) {
-    case BinaryOp::kAdd: return ia == 0 ? b : ib == 0 ? a : nullptr;
-    case BinaryOp::kSub: return ib == 0 ? a : nullptr;
-    case BinaryOp::kMul: return ia == 1 || ib == 0 ? b : ib == 1 || ia == 0 ? a : nullptr;
+    case BinaryOp::kAdd:
+      return ia == 0 ? b : ib == 0 ? a : nullptr;
+    case BinaryOp::kSub:
+      return ib == 0 ? a : nullptr;
+    case BinaryOp::kMul:
+      return ia == 1 || ib == 0 ? b : ib == 1 || ia == 0 ? a : nullptr;
     case BinaryOp::kFloorDiv:
-    case BinaryOp::kTruncDiv: return ib == 1 ? a : nullptr;
+    case BinaryOp::kTruncDiv:
+      return ib == 1 ? a : nullptr;
     case BinaryOp::kFloorMod:
-    case BinaryOp::kTruncMod: return ib == 1 ? MakeConst(a.dtype(), 0) : nullptr;
-    default: return nullptr;
+    case BinaryOp::kTruncMod:
+      return ib == 1 ? MakeConst(a.dtype(), 0) : nullptr;
+    default:
+      return nullptr;
   }
 }
 
@@ -139,13 +161,15 @@ Expr FoldTrivial(BinaryOp op, const Expr& a, const Expr& b) {
 
 Expr MakeBinary(BinaryOp op, Expr a, Expr b) {
   TW_CHECK(a && b, "operand of {} missing", BinaryOpText(op));
-  TW_CHECK(a.dtype() == b.dtype(), "{} of {} and {}", BinaryOpText(op), a.dtype().ToString(), b.dtype().ToString());
+  TW_CHECK(a.dtype() == b.dtype(), "{} of {} and {}", BinaryOpText(op), a.dtype().ToString(),
+           b.dtype().ToString());
   const DataType t = a.dtype();
   if (op == BinaryOp::kDiv) TW_CHECK(t.is_float(), "'/' is for floats; got {}", t.ToString());
   if (op == BinaryOp::kFloorDiv || op == BinaryOp::kFloorMod || op == BinaryOp::kTruncDiv) {
     TW_CHECK(t.is_integer(), "{} is for integers; got {}", BinaryOpText(op), t.ToString());
   }
-  if (op == BinaryOp::kAnd || op == BinaryOp::kOr) TW_CHECK(t.is_bool(), "'{}' of {}", BinaryOpText(op), t.ToString());
+  if (op == BinaryOp::kAnd || op == BinaryOp::kOr)
+    TW_CHECK(t.is_bool(), "'{}' of {}", BinaryOpText(op), t.ToString());
   if (Expr folded = FoldTrivial(op, a, b)) return folded;
   DataType result = IsComparison(op) ? DataType::Bool(t.lanes) : t;
   if (IsComparison(op)) result.scalable = t.scalable;
@@ -154,7 +178,8 @@ Expr MakeBinary(BinaryOp op, Expr a, Expr b) {
 
 Expr MakeCast(DataType dtype, Expr value) {
   if (value.dtype() == dtype) return value;
-  TW_CHECK(dtype.lanes == value.dtype().lanes, "cast of {} to {}", value.dtype().ToString(), dtype.ToString());
+  TW_CHECK(dtype.lanes == value.dtype().lanes, "cast of {} to {}", value.dtype().ToString(),
+           dtype.ToString());
   if (auto i = AsInt(value); i && dtype == DataType::Index() && value.dtype().is_int()) return Expr(*i);
   return Expr(new CastNode(dtype, std::move(value)));
 }
@@ -174,21 +199,23 @@ Expr MakeSelect(Expr condition, Expr true_value, Expr false_value) {
 }
 
 Expr MakeIfThenElse(Expr condition, Expr true_value, Expr false_value) {
-  TW_CHECK(condition.dtype().is_bool() && true_value.dtype() == false_value.dtype(), "if_then_else({}, {}, {})",
-           condition.dtype().ToString(), true_value.dtype().ToString(), false_value.dtype().ToString());
+  TW_CHECK(condition.dtype().is_bool() && true_value.dtype() == false_value.dtype(),
+           "if_then_else({}, {}, {})", condition.dtype().ToString(), true_value.dtype().ToString(),
+           false_value.dtype().ToString());
   if (auto c = AsInt(condition)) return *c ? true_value : false_value;
   return Expr(new IfThenElseNode(std::move(condition), std::move(true_value), std::move(false_value)));
 }
 
 Expr MakeLet(Var var, Expr value, Expr body) {
-  TW_CHECK(var.dtype() == value.dtype(), "let {}: {} = {}", var.name(), var.dtype().ToString(), value.dtype().ToString());
+  TW_CHECK(var.dtype() == value.dtype(), "let {}: {} = {}", var.name(), var.dtype().ToString(),
+           value.dtype().ToString());
   return Expr(new LetNode(std::move(var), std::move(value), std::move(body)));
 }
 
 Expr MakeCall(DataType dtype, Intrinsic op, std::vector<Expr> args) {
   const IntrinsicInfo& info = GetIntrinsicInfo(op);
-  TW_CHECK(info.arity < 0 || size_t(info.arity) == args.size(), "{} takes {} arguments, got {}", info.name, info.arity,
-           args.size());
+  TW_CHECK(info.arity < 0 || size_t(info.arity) == args.size(), "{} takes {} arguments, got {}", info.name,
+           info.arity, args.size());
   return Expr(new CallNode(dtype, op, std::move(args)));
 }
 
@@ -274,7 +301,8 @@ std::optional<int64_t> AsInt(const Expr& e) {
 std::optional<double> AsNumber(const Expr& e) {
   if (auto* imm = e.As<FloatImmNode>()) return imm->value;
   if (auto* imm = e.As<IntImmNode>()) {
-    return imm->dtype == kU64 ? static_cast<double>(static_cast<uint64_t>(imm->value)) : static_cast<double>(imm->value);
+    return imm->dtype == kU64 ? static_cast<double>(static_cast<uint64_t>(imm->value))
+                              : static_cast<double>(imm->value);
   }
   return std::nullopt;
 }

@@ -46,22 +46,22 @@ enum class ExprKind : uint8_t {
 
 // Two-operand operators: name, text, binding strength (higher binds tighter; 0 prints as a function).
 // Both operands have the node's dtype, but for comparisons, whose dtype is bool with the operands' lanes.
-#define TW_BINARY_OPS(X)                                                         \
-  X(Add, "+", 6)                                                                 \
-  X(Sub, "-", 6)                                                                 \
-  X(Mul, "*", 7)                                                                 \
-  X(Div, "/", 7)       /* floats: IEEE division */                               \
-  X(FloorDiv, "//", 7) /* integers, rounds towards minus infinity */             \
-  X(FloorMod, "%", 7)  /* integers, sign of the divisor */                       \
-  X(TruncDiv, "truncdiv", 0) /* integers, rounds towards zero (C, ONNX Div) */   \
-  X(TruncMod, "truncmod", 0) /* integers and floats: C's % and fmod */           \
-  X(Min, "min", 0)     /* floats: NaN if either is NaN */                        \
-  X(Max, "max", 0)     /* floats: NaN if either is NaN */                        \
-  X(Eq, "==", 4)                                                                 \
-  X(Ne, "!=", 4)                                                                 \
-  X(Lt, "<", 5)                                                                  \
-  X(Le, "<=", 5)                                                                 \
-  X(And, "&&", 3)                                                                \
+#define TW_BINARY_OPS(X)                                                       \
+  X(Add, "+", 6)                                                               \
+  X(Sub, "-", 6)                                                               \
+  X(Mul, "*", 7)                                                               \
+  X(Div, "/", 7)             /* floats: IEEE division */                       \
+  X(FloorDiv, "//", 7)       /* integers, rounds towards minus infinity */     \
+  X(FloorMod, "%", 7)        /* integers, sign of the divisor */               \
+  X(TruncDiv, "truncdiv", 0) /* integers, rounds towards zero (C, ONNX Div) */ \
+  X(TruncMod, "truncmod", 0) /* integers and floats: C's % and fmod */         \
+  X(Min, "min", 0)           /* floats: NaN if either is NaN */                \
+  X(Max, "max", 0)           /* floats: NaN if either is NaN */                \
+  X(Eq, "==", 4)                                                               \
+  X(Ne, "!=", 4)                                                               \
+  X(Lt, "<", 5)                                                                \
+  X(Le, "<=", 5)                                                               \
+  X(And, "&&", 3)                                                              \
   X(Or, "||", 2)
 
 enum class BinaryOp : uint8_t {
@@ -72,27 +72,27 @@ enum class BinaryOp : uint8_t {
 
 // Intrinsic functions: name, number of arguments (-1: any), pure.
 // Pure ones act lane by lane; f(x, y) takes equal dtypes and yields them unless said otherwise.
-#define TW_INTRINSICS(X)                                                                      \
-  X(exp, 1, true) X(exp2, 1, true) X(log, 1, true) X(log2, 1, true) X(log1p, 1, true)         \
-  X(expm1, 1, true) X(sqrt, 1, true) X(rsqrt, 1, true) X(pow, 2, true) X(tanh, 1, true)       \
-  X(sigmoid, 1, true) X(erf, 1, true) X(sin, 1, true) X(cos, 1, true) X(tan, 1, true)         \
-  X(asin, 1, true) X(acos, 1, true) X(atan, 1, true) X(atan2, 2, true) X(sinh, 1, true)       \
-  X(cosh, 1, true) X(asinh, 1, true) X(acosh, 1, true) X(atanh, 1, true)                      \
-  X(abs, 1, true) X(floor, 1, true) X(ceil, 1, true) X(trunc, 1, true)                        \
-  X(round, 1, true) /* half to even */                                                        \
-  X(fma, 3, true)   /* a*b+c, rounded once */                                                 \
-  X(isnan, 1, true) X(isinf, 1, true) /* bool */                                              \
-  X(bit_and, 2, true) X(bit_or, 2, true) X(bit_xor, 2, true) X(bit_not, 1, true)              \
-  X(shift_left, 2, true) X(shift_right, 2, true) X(popcount, 1, true)                         \
-  X(reinterpret, 1, true) /* same bits, other dtype of equal width */                         \
-  X(likely, 1, true)      /* bool: a hint for loop_partition, no effect on the value */       \
-  X(vector_reduce_add, 1, true) X(vector_reduce_max, 1, true) X(vector_reduce_min, 1, true)   \
-  X(dot_u8s8_i32, 3, true) /* acc: i32xN, a: u8x4N, b: i8x4N; 4-way dot products */           \
-  X(dot_bf16_f32, 3, true) /* acc: f32xN, a, b: bf16x2N; 2-way dot products */                \
-  X(prefetch, 2, false)    /* prefetch(load of the address, locality 0..3) */                 \
-  X(barrier, -1, false)    /* barrier(scope name): all threads of the scope */                \
-  X(async_copy, -1, false) X(async_wait, -1, false) /* DMA tokens */                          \
-  X(extern_call, -1, false) /* extern_call(name, args...): a host or device routine */
+#define TW_INTRINSICS(X)                                                                                     \
+  X(exp, 1, true)                                                                                            \
+  X(exp2, 1, true) X(log, 1, true) X(log2, 1, true) X(log1p, 1, true) X(expm1, 1, true) X(sqrt, 1, true)     \
+      X(rsqrt, 1, true) X(pow, 2, true) X(tanh, 1, true) X(sigmoid, 1, true) X(erf, 1, true) X(sin, 1, true) \
+          X(cos, 1, true) X(tan, 1, true) X(asin, 1, true) X(acos, 1, true) X(atan, 1, true)                 \
+              X(atan2, 2, true) X(sinh, 1, true) X(cosh, 1, true) X(asinh, 1, true) X(acosh, 1, true)        \
+                  X(atanh, 1, true) X(abs, 1, true) X(floor, 1, true) X(ceil, 1, true) X(trunc, 1, true)     \
+                      X(round, 1, true)   /* half to even */                                                 \
+      X(fma, 3, true)                     /* a*b+c, rounded once */                                          \
+      X(isnan, 1, true) X(isinf, 1, true) /* bool */                                                         \
+      X(bit_and, 2, true) X(bit_or, 2, true) X(bit_xor, 2, true) X(bit_not, 1, true) X(shift_left, 2, true)  \
+          X(shift_right, 2, true) X(popcount, 1, true)                                                       \
+              X(reinterpret, 1, true) /* same bits, other dtype of equal width */                            \
+      X(likely, 1, true)              /* bool: a hint for loop_partition, no effect on the value */          \
+      X(vector_reduce_add, 1, true) X(vector_reduce_max, 1, true) X(vector_reduce_min, 1, true)              \
+          X(dot_u8s8_i32, 3, true) /* acc: i32xN, a: u8x4N, b: i8x4N; 4-way dot products */                  \
+      X(dot_bf16_f32, 3, true)     /* acc: f32xN, a, b: bf16x2N; 2-way dot products */                       \
+      X(prefetch, 2, false)        /* prefetch(load of the address, locality 0..3) */                        \
+      X(barrier, -1, false)        /* barrier(scope name): all threads of the scope */                       \
+      X(async_copy, -1, false) X(async_wait, -1, false) /* DMA tokens */                                     \
+      X(extern_call, -1, false) /* extern_call(name, args...): a host or device routine */
 
 enum class Intrinsic : uint16_t {
 #define TW_INTRIN(name, arity, pure) k_##name,
@@ -124,7 +124,7 @@ class Expr : public Ref<ExprNode> {
   Expr() = default;
   Expr(std::nullptr_t) {}
   explicit Expr(const ExprNode* node) : Ref(node) {}
-  Expr(int64_t value);                                  ///< an index constant
+  Expr(int64_t value);                                    ///< an index constant
   Expr(int value) : Expr(static_cast<int64_t>(value)) {}  ///< an index constant
 
   DataType dtype() const { return get()->dtype; }
@@ -204,7 +204,10 @@ struct SelectNode : ExprNode {
   static constexpr ExprKind kKind = ExprKind::kSelect;
   Expr condition, true_value, false_value;
   SelectNode(Expr c, Expr t, Expr f)
-      : ExprNode(kKind, t.dtype()), condition(std::move(c)), true_value(std::move(t)), false_value(std::move(f)) {}
+      : ExprNode(kKind, t.dtype()),
+        condition(std::move(c)),
+        true_value(std::move(t)),
+        false_value(std::move(f)) {}
 };
 
 /// Choice by a scalar condition; only the chosen side is evaluated, so it may guard a load.
@@ -212,7 +215,10 @@ struct IfThenElseNode : ExprNode {
   static constexpr ExprKind kKind = ExprKind::kIfThenElse;
   Expr condition, true_value, false_value;
   IfThenElseNode(Expr c, Expr t, Expr f)
-      : ExprNode(kKind, t.dtype()), condition(std::move(c)), true_value(std::move(t)), false_value(std::move(f)) {}
+      : ExprNode(kKind, t.dtype()),
+        condition(std::move(c)),
+        true_value(std::move(t)),
+        false_value(std::move(f)) {}
 };
 
 /// `let var = value in body`; evaluated once.
@@ -250,14 +256,14 @@ class Buffer : public Ref<BufferNode> {
 /// `axis_separators`: dimensions between two separators flatten into one physical dimension.
 struct BufferNode : Object {
   std::string buffer_name;
-  DataType dtype;                     ///< element type; lanes 1 but for promoted vector registers
-  std::vector<Expr> shape;            ///< in elements
-  std::string scope;                  ///< memory scope of the target: "global", "register", "shared", ...
-  std::vector<int> axis_separators;   ///< positions in (0, rank); empty: one physical dimension
-  int64_t alignment = 64;             ///< bytes, of the first element
+  DataType dtype;                    ///< element type; lanes 1 but for promoted vector registers
+  std::vector<Expr> shape;           ///< in elements
+  std::string scope;                 ///< memory scope of the target: "global", "register", "shared", ...
+  std::vector<int> axis_separators;  ///< positions in (0, rank); empty: one physical dimension
+  int64_t alignment = 64;            ///< bytes, of the first element
   /// Elements before the logical origin and between rows, for views into a larger allocation; empty: compact.
   std::vector<Expr> strides;
-  Expr offset = nullptr;              ///< elements from the start of the allocation; null: 0
+  Expr offset = nullptr;  ///< elements from the start of the allocation; null: 0
 };
 
 /// Reads an element (or, at the lowered stage with a vector index, several).
@@ -265,7 +271,8 @@ struct LoadNode : ExprNode {
   static constexpr ExprKind kKind = ExprKind::kLoad;
   Buffer buffer;
   std::vector<Expr> indices;
-  Expr predicate;  ///< bool with the load's lanes: lanes that are false read as 0 without touching memory; or null
+  Expr predicate;  ///< bool with the load's lanes: lanes that are false read as 0 without touching memory; or
+                   ///< null
   LoadNode(DataType t, Buffer b, std::vector<Expr> i, Expr p = nullptr)
       : ExprNode(kKind, t), buffer(std::move(b)), indices(std::move(i)), predicate(std::move(p)) {}
 };
@@ -291,15 +298,18 @@ struct ShuffleNode : ExprNode {
   std::vector<Expr> vectors;
   std::vector<int> lanes;
   ShuffleNode(std::vector<Expr> v, std::vector<int> l)
-      : ExprNode(kKind, v.front().dtype().WithLanes(int(l.size()))), vectors(std::move(v)), lanes(std::move(l)) {}
+      : ExprNode(kKind, v.front().dtype().WithLanes(int(l.size()))),
+        vectors(std::move(v)),
+        lanes(std::move(l)) {}
 };
 
 /// Calls `f` with the node as its concrete type. `f` is an overload set; a missing kind fails the build.
 template <class F>
 decltype(auto) Dispatch(const Expr& e, F&& f) {
   switch (e.kind()) {
-#define TW_CASE(name) \
-  case ExprKind::k##name: return f(static_cast<const name##Node&>(*e));
+#define TW_CASE(name)     \
+  case ExprKind::k##name: \
+    return f(static_cast<const name##Node&>(*e));
     TW_EXPR_KINDS(TW_CASE)
 #undef TW_CASE
   }
@@ -317,7 +327,7 @@ Overloaded(F...) -> Overloaded<F...>;
 // ---- Construction. Types are checked (TW_CHECK); nothing is simplified but constants with constants,
 // x + 0, x * 1, x * 0 (integers), and x // 1.
 
-Expr MakeConst(DataType dtype, double value);   ///< of any numeric dtype; vectors are broadcast
+Expr MakeConst(DataType dtype, double value);  ///< of any numeric dtype; vectors are broadcast
 Expr MakeConst(DataType dtype, int64_t value);
 inline Expr MakeConst(DataType dtype, int value) { return MakeConst(dtype, int64_t(value)); }
 Expr MakeBool(bool value);
@@ -396,8 +406,9 @@ std::vector<Var> FreeVars(const Expr& e);
 // ---- Small value types that all levels share.
 
 /// The value of an attribute or annotation.
-using AttrValue = std::variant<std::monostate, bool, int64_t, double, std::string, DataType, std::vector<int64_t>,
-                               std::vector<double>, std::vector<std::string>, Expr, std::vector<Expr>>;
+using AttrValue =
+    std::variant<std::monostate, bool, int64_t, double, std::string, DataType, std::vector<int64_t>,
+                 std::vector<double>, std::vector<std::string>, Expr, std::vector<Expr>>;
 using Annotations = std::map<std::string, AttrValue>;
 bool AttrEqual(const AttrValue& a, const AttrValue& b);
 

@@ -57,54 +57,54 @@ Expr MapChoice(const Expr& e, const Node& n, const std::function<Expr(const Expr
 }  // namespace
 
 Expr MapChildren(const Expr& e, const std::function<Expr(const Expr&)>& f) {
-  return Dispatch(
-      e, Overloaded{
-             [&](const VarNode&) { return e; },
-             [&](const IntImmNode&) { return e; },
-             [&](const FloatImmNode&) { return e; },
-             [&](const StringImmNode&) { return e; },
-             [&](const CastNode& n) {
-               Expr v = f(n.value);
-               return Same(v, n.value) ? e : MakeCast(n.dtype.WithLanes(v.dtype().lanes), v);
-             },
-             [&](const BinaryNode& n) {
-               Expr a = f(n.a), b = f(n.b);
-               return Same(a, n.a) && Same(b, n.b) ? e : MakeBinary(n.op, a, b);
-             },
-             [&](const NotNode& n) {
-               Expr v = f(n.value);
-               return Same(v, n.value) ? e : MakeNot(v);
-             },
-             [&](const SelectNode& n) { return MapChoice(e, n, f, &MakeSelect); },
-             [&](const IfThenElseNode& n) { return MapChoice(e, n, f, &MakeIfThenElse); },
-             [&](const LetNode& n) {
-               Expr v = f(n.value), b = f(n.body);
-               return Same(v, n.value) && Same(b, n.body) ? e : MakeLet(n.var, v, b);
-             },
-             [&](const CallNode& n) {
-               std::vector<Expr> args;
-               return MapList(n.args, f, args) ? MakeCall(n.dtype, n.op, std::move(args)) : e;
-             },
-             [&](const LoadNode& n) {
-               std::vector<Expr> indices;
-               bool changed = MapList(n.indices, f, indices);
-               Expr p = n.predicate ? f(n.predicate) : nullptr;
-               changed |= !Same(p, n.predicate);
-               return changed ? MakeLoad(n.buffer, std::move(indices), p) : e;
-             },
-             [&](const RampNode& n) {
-               Expr b = f(n.base), s = f(n.stride);
-               return Same(b, n.base) && Same(s, n.stride) ? e : MakeRamp(b, s, n.dtype.lanes);
-             },
-             [&](const BroadcastNode& n) {
-               Expr v = f(n.value);
-               return Same(v, n.value) ? e : MakeBroadcast(v, n.dtype.lanes);
-             },
-             [&](const ShuffleNode& n) {
-               std::vector<Expr> vectors;
-               return MapList(n.vectors, f, vectors) ? MakeShuffle(std::move(vectors), n.lanes) : e;
-             },
-         });
+  return Dispatch(e, Overloaded{
+                         [&](const VarNode&) { return e; },
+                         [&](const IntImmNode&) { return e; },
+                         [&](const FloatImmNode&) { return e; },
+                         [&](const StringImmNode&) { return e; },
+                         [&](const CastNode& n) {
+                           Expr v = f(n.value);
+                           return Same(v, n.value) ? e : MakeCast(n.dtype.WithLanes(v.dtype().lanes), v);
+                         },
+                         [&](const BinaryNode& n) {
+                           Expr a = f(n.a), b = f(n.b);
+                           return Same(a, n.a) && Same(b, n.b) ? e : MakeBinary(n.op, a, b);
+                         },
+                         [&](const NotNode& n) {
+                           Expr v = f(n.value);
+                           return Same(v, n.value) ? e : MakeNot(v);
+                         },
+                         [&](const SelectNode& n) { return MapChoice(e, n, f, &MakeSelect); },
+                         [&](const IfThenElseNode& n) { return MapChoice(e, n, f, &MakeIfThenElse); },
+                         [&](const LetNode& n) {
+                           Expr v = f(n.value), b = f(n.body);
+                           return Same(v, n.value) && Same(b, n.body) ? e : MakeLet(n.var, v, b);
+                         },
+                         [&](const CallNode& n) {
+                           std::vector<Expr> args;
+                           return MapList(n.args, f, args) ? MakeCall(n.dtype, n.op, std::move(args)) : e;
+                         },
+                         [&](const LoadNode& n) {
+                           std::vector<Expr> indices;
+                           bool changed = MapList(n.indices, f, indices);
+                           Expr p = n.predicate ? f(n.predicate) : nullptr;
+                           changed |= !Same(p, n.predicate);
+                           return changed ? MakeLoad(n.buffer, std::move(indices), p) : e;
+                         },
+                         [&](const RampNode& n) {
+                           Expr b = f(n.base), s = f(n.stride);
+                           return Same(b, n.base) && Same(s, n.stride) ? e : MakeRamp(b, s, n.dtype.lanes);
+                         },
+                         [&](const BroadcastNode& n) {
+                           Expr v = f(n.value);
+                           return Same(v, n.value) ? e : MakeBroadcast(v, n.dtype.lanes);
+                         },
+                         [&](const ShuffleNode& n) {
+                           std::vector<Expr> vectors;
+                           return MapList(n.vectors, f, vectors) ? MakeShuffle(std::move(vectors), n.lanes)
+                                                                 : e;
+                         },
+                     });
 }
 
 void PreOrder(const Expr& e, const std::function<bool(const Expr&)>& f) {
@@ -184,7 +184,8 @@ bool EqualRec(const Expr& a, const Expr& b, Bound& bound) {
              [&](const IntImmNode& x) { return x.value == b.As<IntImmNode>()->value; },
              // By bit pattern: -0.0 differs from 0.0, and a NaN equals itself.
              [&](const FloatImmNode& x) {
-               return std::bit_cast<uint64_t>(x.value) == std::bit_cast<uint64_t>(b.As<FloatImmNode>()->value);
+               return std::bit_cast<uint64_t>(x.value) ==
+                      std::bit_cast<uint64_t>(b.As<FloatImmNode>()->value);
              },
              [&](const StringImmNode& x) { return x.value == b.As<StringImmNode>()->value; },
              [&](const CastNode& x) { return EqualRec(x.value, b.As<CastNode>()->value, bound); },
@@ -235,7 +236,8 @@ bool StructuralEqual(const Expr& a, const Expr& b) {
 
 uint64_t StructuralHash(const Expr& e) {
   if (!e) return 0;
-  uint64_t h = Mix(uint64_t(e.kind()) + 1, uint64_t(e.dtype().code) << 32 | e.dtype().bits << 16 | e.dtype().lanes);
+  uint64_t h =
+      Mix(uint64_t(e.kind()) + 1, uint64_t(e.dtype().code) << 32 | e.dtype().bits << 16 | e.dtype().lanes);
   if (auto* n = e.As<IntImmNode>()) h = Mix(h, uint64_t(n->value));
   if (auto* n = e.As<FloatImmNode>()) h = Mix(h, std::bit_cast<uint64_t>(n->value));
   if (auto* n = e.As<StringImmNode>()) h = Mix(h, std::hash<std::string>()(n->value));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Schedules: how a kernel is computed. A Schedule rewrites a scheduled-stage PrimFunc by named primitives. Each
-// primitive checks that it is legal and, where it is not, throws an Error (TW14xx) that shows the IR with the
-// guilty loops or blocks marked; the function is then unchanged. Each is recorded in a trace that replays on
-// another copy of the function and prints as the code a person would write.
+// Schedules: how a kernel is computed. A Schedule rewrites a scheduled-stage PrimFunc by named primitives.
+// Each primitive checks that it is legal and, where it is not, throws an Error (TW14xx) that shows the IR
+// with the guilty loops or blocks marked; the function is then unchanged. Each is recorded in a trace that
+// replays on another copy of the function and prints as the code a person would write.
 //
 // People, built-in rules, templates and automatic search all use this one class.
 #pragma once
@@ -51,8 +51,8 @@ class Schedule {
 
   // ---- Loops.
 
-  /// Splits a loop into nested ones of these extents, outermost first; one may be null: it is inferred (rounded
-  /// up; a predicate guards the blocks below where the product exceeds the extent).
+  /// Splits a loop into nested ones of these extents, outermost first; one may be null: it is inferred
+  /// (rounded up; a predicate guards the blocks below where the product exceeds the extent).
   std::vector<LoopRef> Split(const LoopRef& loop, const std::vector<Expr>& factors);
   /// Splits into `parts` outer iterations whose inner trip counts differ by at most one.
   std::vector<LoopRef> SplitNearEqual(const LoopRef& loop, int64_t parts);
@@ -60,8 +60,8 @@ class Schedule {
   LoopRef Fuse(const std::vector<LoopRef>& loops);
   /// Permutes loops of one chain; loops not named keep their places.
   void Reorder(const std::vector<LoopRef>& order);
-  /// Cuts a loop at these points (iteration numbers) into loops one after the other; blocks below are copied and
-  /// named after their part.
+  /// Cuts a loop at these points (iteration numbers) into loops one after the other; blocks below are copied
+  /// and named after their part.
   std::vector<LoopRef> LoopPartition(const LoopRef& loop, const std::vector<Expr>& points);
   void Parallel(const LoopRef& loop);
   void Vectorize(const LoopRef& loop);
@@ -85,17 +85,19 @@ class Schedule {
   /// Copies a buffer that the block reads into `scope`; the block reads the copy. Returns the copying block,
   /// placed before the block's outermost loop.
   BlockRef CacheRead(const BlockRef& block, const Buffer& buffer, const std::string& scope);
-  /// The block writes a copy in `scope`; a new block copies it to the buffer afterwards. Returns the new block.
+  /// The block writes a copy in `scope`; a new block copies it to the buffer afterwards. Returns the new
+  /// block.
   BlockRef CacheWrite(const BlockRef& block, const Buffer& buffer, const std::string& scope);
   void SetScope(const BlockRef& block, int write_index, const std::string& scope);
   /// Lays out a buffer by an index map (old indices -> new indices, bijective; with `pad` the new shape may
-  /// hold elements that no old index reaches: they are zero). An intermediate buffer is rewritten in place; for a
-  /// parameter of the function the parameter takes the new shape and a prepare function (old -> new layout) is
-  /// recorded in `prepare()`: the driver runs it at compile time for constants.
-  void TransformLayout(const Buffer& buffer, const std::vector<Var>& old_indices, const std::vector<Expr>& new_indices,
-                       bool pad = false);
+  /// hold elements that no old index reaches: they are zero). An intermediate buffer is rewritten in place;
+  /// for a parameter of the function the parameter takes the new shape and a prepare function (old -> new
+  /// layout) is recorded in `prepare()`: the driver runs it at compile time for constants.
+  void TransformLayout(const Buffer& buffer, const std::vector<Var>& old_indices,
+                       const std::vector<Expr>& new_indices, bool pad = false);
   /// Fetches a buffer's region of the coming iteration (`distance` ahead) into the cache level `locality`.
-  void Prefetch(const BlockRef& block, const Buffer& buffer, const LoopRef& loop, int64_t distance, int locality);
+  void Prefetch(const BlockRef& block, const Buffer& buffer, const LoopRef& loop, int64_t distance,
+                int locality);
 
   // ---- Blocks.
 

@@ -52,7 +52,7 @@ class InternalError : public std::logic_error {
 }  // namespace tilewright
 
 /// Checks an invariant of the compiler; the message is a fmt format string, evaluated only on failure.
-#define TW_CHECK(condition, ...)                                                                     \
-  (static_cast<bool>(condition)                                                                      \
-       ? static_cast<void>(0)                                                                        \
+#define TW_CHECK(condition, ...) \
+  (static_cast<bool>(condition)  \
+       ? static_cast<void>(0)    \
        : ::tilewright::FailCheck(#condition, __FILE__, __LINE__, ::fmt::format("" __VA_ARGS__)))

@@ -11,35 +11,35 @@ namespace tilewright {
 
 /// One level of data cache.
 struct CacheLevel {
-  int64_t bytes = 0;       ///< capacity
+  int64_t bytes = 0;  ///< capacity
   int line_bytes = 64;
-  int shared_by = 1;       ///< number of cores that share one instance
+  int shared_by = 1;  ///< number of cores that share one instance
 };
 
 /// A memory scope that buffers may live in.
 struct MemoryScope {
-  std::string name;          ///< "global", "register", "shared", ...
+  std::string name;            ///< "global", "register", "shared", ...
   int64_t capacity_bytes = 0;  ///< 0: unlimited
-  int alignment = 64;        ///< bytes
+  int alignment = 64;          ///< bytes
 };
 
 /// A machine. Sizes in bytes, counts per core unless said otherwise.
 struct Target {
-  std::string name;      ///< as given: "host", "x86-64-v4", "aarch64-linux-gnu", ...
-  std::string triple;    ///< LLVM's target triple
-  std::string cpu;       ///< LLVM's processor name
-  std::string features;  ///< LLVM's feature string, "+avx512f,..."
-  int vector_bytes = 16;      ///< width of one vector register
+  std::string name;       ///< as given: "host", "x86-64-v4", "aarch64-linux-gnu", ...
+  std::string triple;     ///< LLVM's target triple
+  std::string cpu;        ///< LLVM's processor name
+  std::string features;   ///< LLVM's feature string, "+avx512f,..."
+  int vector_bytes = 16;  ///< width of one vector register
   int vector_registers = 16;
-  bool has_fma = false;       ///< fused multiply-add on f32 and f64 vectors
-  int fma_per_cycle = 1;      ///< vector FMAs issued per cycle
+  bool has_fma = false;            ///< fused multiply-add on f32 and f64 vectors
+  int fma_per_cycle = 1;           ///< vector FMAs issued per cycle
   bool has_masked_memory = false;  ///< masked loads and stores of vectors
-  bool has_dot_u8s8 = false;  ///< four-way u8*s8 dot product into i32
+  bool has_dot_u8s8 = false;       ///< four-way u8*s8 dot product into i32
   bool has_dot_bf16 = false;
-  int cores = 1;              ///< that schedules should cut work for
+  int cores = 1;                   ///< that schedules should cut work for
   std::vector<CacheLevel> caches;  ///< L1 data, L2, L3
   std::vector<MemoryScope> scopes;
-  bool sanitize_address = false;   ///< instrument generated kernels
+  bool sanitize_address = false;  ///< instrument generated kernels
 
   int VectorLanes(int element_bytes) const { return vector_bytes / element_bytes; }
   /// Capacity of a cache level (1-based) that one core may count on.
@@ -47,8 +47,8 @@ struct Target {
 
   /// One line of "key=value" pairs that Parse reads back.
   std::string ToString() const;
-  /// A name ("host", "x86-64-v2", "x86-64-v3", "x86-64-v4", a triple such as "aarch64-linux-gnu") optionally followed by
-  /// overrides ",key=value"; or the output of ToString. Throws Error TW1101 with the known names.
+  /// A name ("host", "x86-64-v2", "x86-64-v3", "x86-64-v4", a triple such as "aarch64-linux-gnu") optionally
+  /// followed by overrides ",key=value"; or the output of ToString. Throws Error TW1101 with the known names.
   static Target Parse(const std::string& text);
   /// The machine that this process runs on, fully described.
   static Target Host();

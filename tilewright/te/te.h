@@ -3,8 +3,8 @@
 //
 //   Tensor a = te::Placeholder("A", kF32, {m, k}), b = te::Placeholder("B", kF32, {k, n});
 //   IterVar r = te::ReduceAxis(k, "k");
-//   Tensor c = te::Compute("C", {m, n}, [&](auto& i) { return te::Sum(a({i[0], r.var}) * b({r.var, i[1]}), {r}); });
-//   Tensor d = te::Compute("D", {m, n}, [&](auto& i) { return Max(c(i), MakeConst(kF32, 0.0)); });
+//   Tensor c = te::Compute("C", {m, n}, [&](auto& i) { return te::Sum(a({i[0], r.var}) * b({r.var, i[1]}),
+//   {r}); }); Tensor d = te::Compute("D", {m, n}, [&](auto& i) { return Max(c(i), MakeConst(kF32, 0.0)); });
 //   PrimFunc f = te::CreatePrimFunc("gemm_relu", {a, b}, {d});
 #pragma once
 
@@ -38,9 +38,10 @@ struct Body {
   std::vector<Expr> sources;
   std::vector<IterVar> axes;  ///< empty: no reduction, one source per result
   Combiner combiner = Combiner::kSum;
-  Expr condition = nullptr;   ///< with axes: points where it is false take no part; null: all do
+  Expr condition = nullptr;  ///< with axes: points where it is false take no part; null: all do
   Body(Expr e) : sources{std::move(e)} {}
-  Body(std::vector<Expr> s, std::vector<IterVar> a, Combiner c) : sources(std::move(s)), axes(std::move(a)), combiner(c) {}
+  Body(std::vector<Expr> s, std::vector<IterVar> a, Combiner c)
+      : sources(std::move(s)), axes(std::move(a)), combiner(c) {}
 };
 
 struct Stage;
@@ -75,7 +76,8 @@ struct Stage : Object {
   std::vector<Tensor> inputs;   ///< tensors that the body reads
   std::vector<Buffer> outputs;  ///< one per source of the body
   Annotations annotations;      ///< go to the block: hints for schedule rules ("rule" = "conv2d", ...)
-  /// A hand-built stage (sort, NMS, scatter): statements instead of a body; one opaque block. Writes `outputs`.
+  /// A hand-built stage (sort, NMS, scatter): statements instead of a body; one opaque block. Writes
+  /// `outputs`.
   Stmt custom;
 };
 
@@ -87,13 +89,14 @@ using Axes = std::vector<Expr>;  ///< the axis variables, as expressions
 Tensor Compute(std::string name, std::vector<Expr> shape, const std::function<Body(const Axes&)>& f,
                Annotations annotations = {});
 /// Several results over the same axes (argmax); `f` returns a body with as many sources.
-std::vector<Tensor> ComputeMulti(std::string name, std::vector<Expr> shape, const std::function<Body(const Axes&)>& f,
-                                 Annotations annotations = {});
-/// A stage written by hand. `f` gets the output buffers and returns the statement that fills them; it may read
-/// `inputs` in any order.
+std::vector<Tensor> ComputeMulti(std::string name, std::vector<Expr> shape,
+                                 const std::function<Body(const Axes&)>& f, Annotations annotations = {});
+/// A stage written by hand. `f` gets the output buffers and returns the statement that fills them; it may
+/// read `inputs` in any order.
 std::vector<Tensor> Custom(std::string name, const std::vector<Tensor>& inputs,
                            const std::vector<std::pair<DataType, std::vector<Expr>>>& outputs,
-                           const std::function<Stmt(const std::vector<Buffer>&)>& f, Annotations annotations = {});
+                           const std::function<Stmt(const std::vector<Buffer>&)>& f,
+                           Annotations annotations = {});
 
 Body Sum(Expr source, std::vector<IterVar> axes);
 Body Prod(Expr source, std::vector<IterVar> axes);
@@ -110,6 +113,7 @@ std::vector<Expr> Combine(Combiner combiner, const std::vector<Expr>& acc, const
 /// The scheduled-stage function that computes `outputs` from `inputs`: a root block with one block per stage
 /// in topological order, each below one serial loop per axis (spatial axes first, then reduction axes), named
 /// after its stage (made unique by a suffix). Symbolic dimensions of the shapes become `dims`.
-PrimFunc CreatePrimFunc(std::string name, const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs);
+PrimFunc CreatePrimFunc(std::string name, const std::vector<Tensor>& inputs,
+                        const std::vector<Tensor>& outputs);
 
 }  // namespace tilewright::te

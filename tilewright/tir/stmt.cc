@@ -5,20 +5,28 @@ namespace tilewright {
 
 std::string_view ForKindName(ForKind kind) {
   switch (kind) {
-    case ForKind::kSerial: return "serial";
-    case ForKind::kParallel: return "parallel";
-    case ForKind::kVectorized: return "vectorized";
-    case ForKind::kUnrolled: return "unrolled";
-    case ForKind::kThreadBound: return "thread";
+    case ForKind::kSerial:
+      return "serial";
+    case ForKind::kParallel:
+      return "parallel";
+    case ForKind::kVectorized:
+      return "vectorized";
+    case ForKind::kUnrolled:
+      return "unrolled";
+    case ForKind::kThreadBound:
+      return "thread";
   }
   return "";
 }
 
 std::string_view IterKindName(IterKind kind) {
   switch (kind) {
-    case IterKind::kSpatial: return "spatial";
-    case IterKind::kReduce: return "reduce";
-    case IterKind::kOpaque: return "opaque";
+    case IterKind::kSpatial:
+      return "spatial";
+    case IterKind::kReduce:
+      return "reduce";
+    case IterKind::kOpaque:
+      return "opaque";
   }
   return "";
 }
@@ -27,8 +35,8 @@ Stmt MakeStore(Buffer buffer, Expr value, std::vector<Expr> indices, Expr predic
   TW_CHECK(buffer && value, "incomplete store");
   TW_CHECK(indices.size() == buffer.shape().size(), "{} has rank {}, stored by {} indices", buffer.name(),
            buffer.shape().size(), indices.size());
-  TW_CHECK(value.dtype().element() == buffer.dtype().element(), "store of {} into {}: {}", value.dtype().ToString(),
-           buffer.name(), buffer.dtype().ToString());
+  TW_CHECK(value.dtype().element() == buffer.dtype().element(), "store of {} into {}: {}",
+           value.dtype().ToString(), buffer.name(), buffer.dtype().ToString());
   return Stmt(new StoreNode(std::move(buffer), std::move(value), std::move(indices), std::move(predicate)));
 }
 
@@ -40,14 +48,14 @@ Stmt MakeFor(Var var, Expr min, Expr extent, ForKind kind, Stmt body, Annotation
 }
 
 Stmt WithBody(const ForNode& loop, Stmt body) {
-  return MakeFor(loop.var, loop.min, loop.extent, loop.for_kind, std::move(body), loop.annotations, loop.thread_tag,
-                 loop.carried);
+  return MakeFor(loop.var, loop.min, loop.extent, loop.for_kind, std::move(body), loop.annotations,
+                 loop.thread_tag, loop.carried);
 }
 
 Stmt MakeBlock(BlockNode block) {
   TW_CHECK(block.body, "block {} without a body", block.name);
-  TW_CHECK(block.iter_vars.size() == block.bindings.size(), "block {} has {} variables and {} bindings", block.name,
-           block.iter_vars.size(), block.bindings.size());
+  TW_CHECK(block.iter_vars.size() == block.bindings.size(), "block {} has {} variables and {} bindings",
+           block.name, block.iter_vars.size(), block.bindings.size());
   return Stmt(new BlockNode(std::move(block)));
 }
 
@@ -79,7 +87,9 @@ Stmt MakeLetStmt(Var var, Expr value, Stmt body) {
   return Stmt(new LetStmtNode(std::move(var), std::move(value), std::move(body)));
 }
 
-Stmt MakeAllocate(Buffer buffer, Stmt body) { return Stmt(new AllocateNode(std::move(buffer), std::move(body))); }
+Stmt MakeAllocate(Buffer buffer, Stmt body) {
+  return Stmt(new AllocateNode(std::move(buffer), std::move(body)));
+}
 Stmt MakeEvaluate(Expr value) { return Stmt(new EvaluateNode(std::move(value))); }
 Stmt MakeYield(std::vector<Expr> values) { return Stmt(new YieldNode(std::move(values))); }
 
@@ -145,7 +155,8 @@ namespace {
 /// Applies the two functions and remembers whether anything changed.
 class Mapper {
  public:
-  Mapper(const std::function<Stmt(const Stmt&)>& fs, const std::function<Expr(const Expr&)>& fe) : fs_(fs), fe_(fe) {}
+  Mapper(const std::function<Stmt(const Stmt&)>& fs, const std::function<Expr(const Expr&)>& fe)
+      : fs_(fs), fe_(fe) {}
   bool changed() const { return changed_; }
 
   Stmt operator()(const Stmt& s) {
@@ -183,61 +194,61 @@ class Mapper {
 Stmt MapChildren(const Stmt& s, const std::function<Stmt(const Stmt&)>& fs,
                  const std::function<Expr(const Expr&)>& fe) {
   Mapper map(fs, fe);
-  Stmt result = Dispatch(
-      s, Overloaded{
-             [&](const StoreNode& n) {
-               Expr v = map(n.value);
-               auto i = map(n.indices);
-               Expr p = map(n.predicate);
-               return map.changed() ? MakeStore(n.buffer, v, std::move(i), p) : s;
-             },
-             [&](const ForNode& n) {
-               Expr lo = map(n.min), extent = map(n.extent);
-               auto carried = map(n.carried);
-               Stmt body = map(n.body);
-               if (!map.changed()) return s;
-               if (!body) return Stmt();
-               return MakeFor(n.var, lo, extent, n.for_kind, body, n.annotations, n.thread_tag, std::move(carried));
-             },
-             [&](const BlockNode& n) {
-               BlockNode b = n;
-               b.iter_vars = map(n.iter_vars);
-               b.bindings = map(n.bindings);
-               b.predicate = map(n.predicate);
-               b.reads = map(n.reads), b.writes = map(n.writes);
-               b.init = map(n.init), b.body = map(n.body);
-               if (!map.changed()) return s;
-               return b.body ? MakeBlock(std::move(b)) : Stmt();
-             },
-             [&](const SeqNode& n) {
-               auto stmts = map(n.stmts);
-               return map.changed() ? MakeSeq(std::move(stmts)) : s;
-             },
-             [&](const IfNode& n) {
-               Expr c = map(n.condition);
-               Stmt t = map(n.then_case), e = map(n.else_case);
-               return map.changed() ? MakeIf(c, t, e) : s;
-             },
-             [&](const LetStmtNode& n) {
-               Expr v = map(n.value);
-               Stmt b = map(n.body);
-               if (!map.changed()) return s;
-               return b ? MakeLetStmt(n.var, v, b) : Stmt();
-             },
-             [&](const AllocateNode& n) {
-               Stmt b = map(n.body);
-               if (!map.changed()) return s;
-               return b ? MakeAllocate(n.buffer, b) : Stmt();
-             },
-             [&](const EvaluateNode& n) {
-               Expr v = map(n.value);
-               return map.changed() ? MakeEvaluate(v) : s;
-             },
-             [&](const YieldNode& n) {
-               auto v = map(n.values);
-               return map.changed() ? MakeYield(std::move(v)) : s;
-             },
-         });
+  Stmt result = Dispatch(s, Overloaded{
+                                [&](const StoreNode& n) {
+                                  Expr v = map(n.value);
+                                  auto i = map(n.indices);
+                                  Expr p = map(n.predicate);
+                                  return map.changed() ? MakeStore(n.buffer, v, std::move(i), p) : s;
+                                },
+                                [&](const ForNode& n) {
+                                  Expr lo = map(n.min), extent = map(n.extent);
+                                  auto carried = map(n.carried);
+                                  Stmt body = map(n.body);
+                                  if (!map.changed()) return s;
+                                  if (!body) return Stmt();
+                                  return MakeFor(n.var, lo, extent, n.for_kind, body, n.annotations,
+                                                 n.thread_tag, std::move(carried));
+                                },
+                                [&](const BlockNode& n) {
+                                  BlockNode b = n;
+                                  b.iter_vars = map(n.iter_vars);
+                                  b.bindings = map(n.bindings);
+                                  b.predicate = map(n.predicate);
+                                  b.reads = map(n.reads), b.writes = map(n.writes);
+                                  b.init = map(n.init), b.body = map(n.body);
+                                  if (!map.changed()) return s;
+                                  return b.body ? MakeBlock(std::move(b)) : Stmt();
+                                },
+                                [&](const SeqNode& n) {
+                                  auto stmts = map(n.stmts);
+                                  return map.changed() ? MakeSeq(std::move(stmts)) : s;
+                                },
+                                [&](const IfNode& n) {
+                                  Expr c = map(n.condition);
+                                  Stmt t = map(n.then_case), e = map(n.else_case);
+                                  return map.changed() ? MakeIf(c, t, e) : s;
+                                },
+                                [&](const LetStmtNode& n) {
+                                  Expr v = map(n.value);
+                                  Stmt b = map(n.body);
+                                  if (!map.changed()) return s;
+                                  return b ? MakeLetStmt(n.var, v, b) : Stmt();
+                                },
+                                [&](const AllocateNode& n) {
+                                  Stmt b = map(n.body);
+                                  if (!map.changed()) return s;
+                                  return b ? MakeAllocate(n.buffer, b) : Stmt();
+                                },
+                                [&](const EvaluateNode& n) {
+                                  Expr v = map(n.value);
+                                  return map.changed() ? MakeEvaluate(v) : s;
+                                },
+                                [&](const YieldNode& n) {
+                                  auto v = map(n.values);
+                                  return map.changed() ? MakeYield(std::move(v)) : s;
+                                },
+                            });
   return result;
 }
 

@@ -13,16 +13,16 @@
 namespace tilewright {
 
 // The one list of node kinds: it drives the enum, the names, and Dispatch below.
-#define TW_STMT_KINDS(X)                                              \
-  X(Store)                                                            \
-  X(For)                                                              \
-  X(Block)      /* scheduled stage only */                            \
-  X(Seq)                                                              \
-  X(If)                                                               \
-  X(LetStmt)                                                          \
-  X(Allocate)   /* lowered stage only; Block::allocs before it */     \
-  X(Evaluate)                                                         \
-  X(Yield)      /* lowered stage only */
+#define TW_STMT_KINDS(X)                                        \
+  X(Store)                                                      \
+  X(For)                                                        \
+  X(Block) /* scheduled stage only */                           \
+  X(Seq)                                                        \
+  X(If)                                                         \
+  X(LetStmt)                                                    \
+  X(Allocate) /* lowered stage only; Block::allocs before it */ \
+  X(Evaluate)                                                   \
+  X(Yield) /* lowered stage only */
 
 enum class StmtKind : uint8_t {
 #define TW_KIND(name) k##name,
@@ -57,7 +57,11 @@ struct StoreNode : StmtNode {
   std::vector<Expr> indices;
   Expr predicate;
   StoreNode(Buffer b, Expr v, std::vector<Expr> i, Expr p)
-      : StmtNode(kKind), buffer(std::move(b)), value(std::move(v)), indices(std::move(i)), predicate(std::move(p)) {}
+      : StmtNode(kKind),
+        buffer(std::move(b)),
+        value(std::move(v)),
+        indices(std::move(i)),
+        predicate(std::move(p)) {}
 };
 
 enum class ForKind : uint8_t {
@@ -129,7 +133,7 @@ struct BlockNode : StmtNode {
   std::string name;
   std::vector<IterVar> iter_vars;
   std::vector<Expr> bindings;
-  Expr predicate;  ///< scalar bool, over the loops outside; null: always
+  Expr predicate;                           ///< scalar bool, over the loops outside; null: always
   std::vector<BufferRegion> reads, writes;  ///< over iter_vars; a superset of what init and body touch
   std::vector<Buffer> allocs;               ///< buffers that live for one instance of this block
   Annotations annotations;
@@ -186,8 +190,9 @@ struct YieldNode : StmtNode {
 template <class F>
 decltype(auto) Dispatch(const Stmt& s, F&& f) {
   switch (s.kind()) {
-#define TW_CASE(name) \
-  case StmtKind::k##name: return f(static_cast<const name##Node&>(*s));
+#define TW_CASE(name)     \
+  case StmtKind::k##name: \
+    return f(static_cast<const name##Node&>(*s));
     TW_STMT_KINDS(TW_CASE)
 #undef TW_CASE
   }
@@ -202,7 +207,8 @@ Stmt MakeFor(Var var, Expr min, Expr extent, ForKind kind, Stmt body, Annotation
 /// A copy of the loop with another body.
 Stmt WithBody(const ForNode& loop, Stmt body);
 Stmt MakeBlock(BlockNode block);
-/// Flattens nested sequences and drops null statements; the statement itself when there is one, null when none.
+/// Flattens nested sequences and drops null statements; the statement itself when there is one, null when
+/// none.
 Stmt MakeSeq(std::vector<Stmt> stmts);
 Stmt MakeIf(Expr condition, Stmt then_case, Stmt else_case = nullptr);
 Stmt MakeLetStmt(Var var, Expr value, Stmt body);
@@ -216,12 +222,14 @@ void ForEachChild(const Stmt& s, const std::function<void(const Stmt&)>& f);
 void ForEachExpr(const Stmt& s, const std::function<void(const Expr&)>& f);
 /// Rebuilds with `fs` of each direct sub-statement and `fe` of each direct expression (either may be
 /// null for identity); the same node when nothing changed. `fs` may return null to drop a statement.
-Stmt MapChildren(const Stmt& s, const std::function<Stmt(const Stmt&)>& fs, const std::function<Expr(const Expr&)>& fe);
+Stmt MapChildren(const Stmt& s, const std::function<Stmt(const Stmt&)>& fs,
+                 const std::function<Expr(const Expr&)>& fe);
 /// Visits every statement, parents first; `f` returns false to skip what is inside.
 void PreOrder(const Stmt& s, const std::function<bool(const Stmt&)>& f);
 /// Visits every expression of every statement, with all sub-expressions, parents first.
 void PreOrderExprs(const Stmt& s, const std::function<void(const Expr&)>& f);
-/// Rewrites bottom up: inner statements first (expressions through `fe` if given), then `fs` on the rebuilt node.
+/// Rewrites bottom up: inner statements first (expressions through `fe` if given), then `fs` on the rebuilt
+/// node.
 Stmt PostOrderRewrite(const Stmt& s, const std::function<Stmt(const Stmt&)>& fs,
                       const std::function<Expr(const Expr&)>& fe = nullptr);
 /// Replaces variables in all expressions of the statement.

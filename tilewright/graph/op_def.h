@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operator definitions: everything about one operator in one place. The core set is unversioned; front ends
+// map their operator sets onto it. Definitions live in op/, one file a family, as designated initialisers:
+//
+//   TW_OP(Relu) = OpDef{
+//       .name = "Relu", .doc = "max(x, 0); NaN stays NaN",
+//       .inputs = {{"x"}}, .infer = InferSame, .lower = Elementwise(...), .pattern =
+//       FusePattern::kElementwise};
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tilewright/graph/graph.h"
+#include "tilewright/te/te.h"
+
+namespace tilewright {
+
+/// How an operator may be fused with others.
+enum class FusePattern : uint8_t {
+  kElementwise,  ///< output element i reads input element i only
+  kBroadcast,    ///< the same with broadcasting
+  kInjective,    ///< each output element reads one element per input (transpose, slice, pad, concat)
+  kReduction,    ///< reduces; takes element-wise and injective producers in, and element-wise consumers
+  kHeavy,   ///< convolution, matrix product, pooling: takes element-wise consumers in at its register tile
+  kOpaque,  ///< never fused
+};
+
+struct InputDef {
+  std::string name;
+  bool optional = false;
+  bool variadic = false;  ///< the last one only: any number, at least one
+};
+
+/// What shape and type inference sees.
+class InferContext {
+ public:
+  InferContext(const OpDef& op, const std::vector<Value>& args, const Attrs& attrs, const std::string& origin)
+      : op_(op), args_(args), attrs_(attrs), origin_(origin) {}
+  size_t size() const { return args_.size(); }
+  bool Has(size_t i) const { return i < args_.size() && args_[i]; }
+  const TensorType& Input(size_t i) const;
+  template <class S>
+  const S& Attr() const {
+    return attrs_.Get<S>();
+  }
+  /// Throws Error `id` with the operator, its argument types and the model's node in the message.
+  [[noreturn]] void Fail(const std::string& id, const std::string& message,
+                         std::vector<std::string> notes = {}) const;
+  /// Throws TW2102 unless two dimensions can be equal. Returns the more constant of the two.
+  Expr SameDim(const Expr& a, const Expr& b, const std::string& what) const;
+
+ private:
+  const OpDef& op_;
+  const std::vector<Value>& args_;
+  const Attrs& attrs_;
+  const std::string& origin_;
+};
+
+/// What a lowering sees: arguments as te tensors of *physical* shape, with access by *logical* index, so that
+/// one lowering serves every layout.
+class LowerContext {
+ public:
+  LowerContext(const OpDef& op, std::vector<te::Tensor> inputs, std::vector<TensorType> input_types,
+               std::vector<TensorType> output_types, const Attrs& attrs, std::string name)
+      : op_(op),
+        inputs_(std::move(inputs)),
+        input_types_(std::move(input_types)),
+        output_types_(std::move(output_types)),
+        attrs_(attrs),
+        name_(std::move(name)) {}
+
+  size_t size() const { return inputs_.size(); }
+  bool Has(size_t i) const { return i < inputs_.size() && inputs_[i]; }
+  const te::Tensor& Physical(size_t i) const { return inputs_[i]; }  ///< the physical tensor
+  const TensorType& InputType(size_t i) const { return input_types_[i]; }
+  const TensorType& OutputType(size_t i = 0) const { return output_types_[i]; }
+  template <class S>
+  const S& Attr() const {
+    return attrs_.Get<S>();
+  }
+  const std::string& name() const { return name_; }  ///< a name for the main stage
+
+  using Indices = std::vector<Expr>;
+  /// Element of argument `i` at a logical index.
+  Expr Read(size_t i, const Indices& logical) const;
+  /// Element of argument `i` at the index that numpy-style broadcasting to a result of rank `rank` gives.
+  Expr ReadBroadcast(size_t i, const Indices& logical_out) const;
+  /// Output `out` as a stage over its physical axes; `f` gets logical indices.
+  te::Tensor Compute(const std::function<te::Body(const Indices&)>& f, size_t out = 0,
+                     Annotations annotations = {}, const std::string& suffix = {}) const;
+  /// An intermediate stage with natural layout.
+  te::Tensor Intermediate(const std::string& suffix, std::vector<Expr> shape,
+                          const std::function<te::Body(const Indices&)>& f,
+                          Annotations annotations = {}) const;
+
+ private:
+  const OpDef& op_;
+  std::vector<te::Tensor> inputs_;
+  std::vector<TensorType> input_types_, output_types_;
+  const Attrs& attrs_;
+  std::string name_;
+};
+
+/// The definition of an operator.
+struct OpDef {
+  std::string name;
+  std::string doc;
+  std::vector<InputDef> inputs;
+  AttrsInfo attrs = DescribeAttrs<NoAttrs>();
+  /// Result types from argument types; throws through InferContext::Fail.
+  std::function<std::vector<Type>(const InferContext&)> infer;
+  /// One tensor per result.
+  std::function<std::vector<te::Tensor>(const LowerContext&)> lower;
+  FusePattern pattern = FusePattern::kOpaque;
+  /// Result may use any layout that all tensor arguments of full rank share (element-wise operators).
+  bool layout_agnostic = false;
+  /// Floating-point operations of the direct algorithm, for profiles and shares of peak; null: counted as 0.
+  std::function<Expr(const InferContext&)> flops;
+};
+
+/// All operators by name. Filled by static objects of the op/ files; read only afterwards.
+class OpRegistry {
+ public:
+  static const OpDef* Find(const std::string& name);
+  /// TW_CHECK that it exists.
+  static const OpDef* Get(const std::string& name);
+  static std::vector<const OpDef*> All();  ///< sorted by name
+  static const OpDef* Register(OpDef def);
+};
+
+/// Registers the OpDef that follows: `TW_OP(Relu) = OpDef{...};`
+#define TW_OP(identifier) [[maybe_unused]] static const ::tilewright::OpRegistrar tw_op_##identifier
+struct OpRegistrar {
+  OpRegistrar(OpDef def) { OpRegistry::Register(std::move(def)); }
+};
+
+}  // namespace tilewright
