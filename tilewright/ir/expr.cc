@@ -160,7 +160,7 @@ Expr FoldTrivial(BinaryOp op, const Expr& a, const Expr& b) {
 }  // namespace
 
 Expr MakeBinary(BinaryOp op, Expr a, Expr b) {
-  TW_CHECK(a && b, "operand of {} missing", BinaryOpText(op));
+  TW_CHECK(a.get() && b.get(), "operand of {} missing", BinaryOpText(op));
   TW_CHECK(a.dtype() == b.dtype(), "{} of {} and {}", BinaryOpText(op), a.dtype().ToString(),
            b.dtype().ToString());
   const DataType t = a.dtype();
