@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "tilewright/ir/float16.h"
+
 namespace tilewright {
 
 namespace {
@@ -65,16 +67,15 @@ Buffer MakeBuffer(BufferNode node) { return Buffer(new BufferNode(std::move(node
 
 Expr MakeConst(DataType dtype, double value) {
   if (!dtype.is_scalar()) return MakeBroadcast(MakeConst(dtype.element(), value), dtype.lanes);
-  if (dtype.is_float()) return Expr(new FloatImmNode(dtype, value));
+  if (dtype.is_float()) return Expr(new FloatImmNode(dtype, RoundToType(value, dtype)));
   return MakeConst(dtype, static_cast<int64_t>(value));
 }
 
 Expr MakeConst(DataType dtype, int64_t value) {
   if (!dtype.is_scalar()) return MakeBroadcast(MakeConst(dtype.element(), value), dtype.lanes);
-  if (dtype.is_float()) return Expr(new FloatImmNode(dtype, static_cast<double>(value)));
+  if (dtype.is_float()) return MakeConst(dtype, static_cast<double>(value));
   TW_CHECK(dtype.is_integer() || dtype.is_bool(), "no constant of type {}", dtype.ToString());
-  if (dtype.is_bool()) value = value != 0;
-  return Expr(new IntImmNode(dtype, value));
+  return Expr(new IntImmNode(dtype, dtype.is_bool() ? value != 0 : WrapToType(value, dtype)));
 }
 
 Expr MakeBool(bool value) { return MakeConst(kBool, int64_t(value)); }

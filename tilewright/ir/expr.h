@@ -327,7 +327,8 @@ Overloaded(F...) -> Overloaded<F...>;
 // ---- Construction. Types are checked (TW_CHECK); nothing is simplified but constants with constants,
 // x + 0, x * 1, x * 0 (integers), and x // 1.
 
-Expr MakeConst(DataType dtype, double value);  ///< of any numeric dtype; vectors are broadcast
+/// A constant of any numeric dtype, rounded or wrapped to it; vectors are broadcast.
+Expr MakeConst(DataType dtype, double value);
 Expr MakeConst(DataType dtype, int64_t value);
 inline Expr MakeConst(DataType dtype, int value) { return MakeConst(dtype, int64_t(value)); }
 Expr MakeBool(bool value);
