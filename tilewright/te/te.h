@@ -44,12 +44,24 @@ struct Body {
       : sources(std::move(s)), axes(std::move(a)), combiner(c) {}
 };
 
-struct Stage;
+/// One computation: for each point of `axes` (all spatial), each result element = body.
+struct Stage : Object {
+  std::string name;
+  std::vector<IterVar> axes;
+  Body body{Expr()};
+  std::vector<DataType> dtypes;           ///< of the results
+  std::vector<std::vector<Expr>> shapes;  ///< of the results; all alike unless the stage is custom
+  Annotations annotations;            ///< go to the block: hints for schedule rules ("rule" = "conv2d", ...)
+  std::vector<Buffer> custom_inputs;  ///< of a custom stage: what it reads
+  /// A hand-built stage (sort, NMS, scatter): statements instead of a body, one opaque block.
+  std::function<Stmt(const std::vector<Buffer>& outputs)> custom;
+};
 
-/// A tensor: an input, or a result of a stage.
+/// A tensor: an input, or a result of a stage. Loads of its buffer in other bodies are what links stages.
 class Tensor {
  public:
   Tensor() = default;
+  explicit Tensor(Buffer buffer) : buffer_(std::move(buffer)) {}
   Expr operator()(const std::vector<Expr>& indices) const { return buffer_(indices); }
   const Buffer& buffer() const { return buffer_; }
   const std::vector<Expr>& shape() const { return buffer_.shape(); }
@@ -57,32 +69,15 @@ class Tensor {
   DataType dtype() const { return buffer_.dtype(); }
   const std::string& name() const { return buffer_.name(); }
   /// The computation that yields it; null for an input.
-  const Ref<Stage>& stage() const { return stage_; }
+  Ref<Stage> stage() const;
+  size_t result_index() const;  ///< which result of its stage it is
   explicit operator bool() const { return bool(buffer_); }
 
  private:
-  friend Tensor Placeholder(std::string, DataType, std::vector<Expr>);
-  friend std::vector<Tensor> MakeStage(Stage);
-  friend Tensor FromBuffer(Buffer);
   Buffer buffer_;
-  Ref<Stage> stage_;
-};
-
-/// One computation: for each point of `axes` (all spatial), each output element = body.
-struct Stage : Object {
-  std::string name;
-  std::vector<IterVar> axes;
-  Body body{Expr()};
-  std::vector<Tensor> inputs;   ///< tensors that the body reads
-  std::vector<Buffer> outputs;  ///< one per source of the body
-  Annotations annotations;      ///< go to the block: hints for schedule rules ("rule" = "conv2d", ...)
-  /// A hand-built stage (sort, NMS, scatter): statements instead of a body; one opaque block. Writes
-  /// `outputs`.
-  Stmt custom;
 };
 
 Tensor Placeholder(std::string name, DataType dtype, std::vector<Expr> shape);
-Tensor FromBuffer(Buffer buffer);  ///< an input that is this buffer
 IterVar ReduceAxis(Expr extent, std::string name);
 using Axes = std::vector<Expr>;  ///< the axis variables, as expressions
 
