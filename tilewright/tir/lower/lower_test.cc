@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tilewright/tir/lower/lower.h"
+
+#include <gtest/gtest.h>
+
+#include "tilewright/tir/lower/lower_blocks.h"
+#include "tilewright/tir/lower/place_allocations.h"
+
+namespace tilewright {
+namespace {
+
+/// out[i] = sum over k of in[i, k]; mid[i] holds the sum, out the copy. Loops i and i2 are of the given
+/// kinds.
+struct RowSum {
+  Buffer in{"in", kF32, {8, 16}}, mid{"mid", kF32, {8}}, out{"out", kF32, {8}};
+  Var i{"i"}, k{"k"}, i2{"i2"};
+  Stmt sum, copy;
+
+  RowSum() {
+    Var vi("vi"), vk("vk"), vc("vc");
+    BlockNode b;
+    b.name = "sum";
+    b.iter_vars = {{vi, {0, 8}, IterKind::kSpatial}, {vk, {0, 16}, IterKind::kReduce}};
+    b.bindings = {i, k};
+    b.init = MakeStore(mid, MakeConst(kF32, 0), {vi});
+    b.body = MakeStore(mid, mid({vi}) + in({vi, vk}), {vi});
+    sum = MakeFor(k, 0, 16, ForKind::kSerial, MakeBlock(b));
+    BlockNode c;
+    c.name = "copy";
+    c.iter_vars = {{vc, {0, 8}, IterKind::kSpatial}};
+    c.bindings = {i2};
+    c.body = MakeStore(out, mid({vc}), {vc});
+    copy = MakeBlock(c);
+  }
+
+  PrimFunc Function(Stmt body) const {
+    BlockNode root;
+    root.name = "root";
+    root.allocs = {mid};
+    root.body = std::move(body);
+    PrimFuncNode f;
+    f.name = "row_sum";
+    f.buffers = {in, out};
+    f.body = MakeBlock(root);
+    return PrimFunc(std::move(f));
+  }
+  PrimFunc TwoNests() const {
+    return Function(
+        MakeSeq({MakeFor(i, 0, 8, ForKind::kParallel, sum), MakeFor(i2, 0, 8, ForKind::kParallel, copy)}));
+  }
+  PrimFunc OneNest() const {
+    return Function(MakeFor(i, 0, 8, ForKind::kParallel, MakeSeq({sum, Substitute(copy, {{i2, i}})})));
+  }
+};
+
+const StmtNode* FindAllocate(const Stmt& s) {
+  const StmtNode* found = nullptr;
+  PreOrder(s, [&](const Stmt& x) {
+    if (x.As<AllocateNode>()) found = x.get();
+    return !found;
+  });
+  return found;
+}
+
+TEST(PlaceAllocations, ValueOfAReductionStaysOutsideItsLoop) {
+  RowSum r;
+  PrimFunc f = PlaceAllocations(r.OneNest());
+  auto* root = f->body.As<BlockNode>();
+  ASSERT_TRUE(root->allocs.empty());
+  auto* loop = root->body.As<ForNode>();
+  ASSERT_NE(loop, nullptr);
+  EXPECT_NE(loop->body.As<AllocateNode>(), nullptr);
+}
+
+TEST(PlaceAllocations, SharedByTwoNestsStaysAtTheRoot) {
+  RowSum r;
+  PrimFunc f = PlaceAllocations(r.TwoNests());
+  EXPECT_NE(f->body.As<BlockNode>()->body.As<AllocateNode>(), nullptr);
+}
+
+TEST(PlaceAllocations, LeavesVectorizedLoops) {
+  RowSum r;
+  Stmt vectorized =
+      MakeFor(r.i, 0, 8, ForKind::kVectorized, MakeSeq({r.sum, Substitute(r.copy, {{r.i2, r.i}})}));
+  PrimFunc f = PlaceAllocations(r.Function(vectorized));
+  EXPECT_NE(f->body.As<BlockNode>()->body.As<AllocateNode>(), nullptr);
+}
+
+TEST(LowerBlocks, InitialiserRunsAtTheStartOfTheReduction) {
+  RowSum r;
+  PrimFunc f = LowerBlocks(PlaceAllocations(r.OneNest()));
+  EXPECT_EQ(f->stage, TirStage::kLowered);
+  const IfNode* init = nullptr;
+  PreOrder(f->body, [&](const Stmt& s) {
+    EXPECT_NE(s.kind(), StmtKind::kBlock);
+    if (auto* n = s.As<IfNode>()) init = n;
+    return true;
+  });
+  ASSERT_NE(init, nullptr);
+  EXPECT_TRUE(StructuralEqual(init->condition, Eq(r.k, 0)));
+}
+
+TEST(LowerPrimFunc, ParallelNestsBecomeLaunchesThatShareAWorkspace) {
+  RowSum r;
+  LoweredKernels result = LowerPrimFunc(r.TwoNests(), Target());
+  ASSERT_EQ(result.launches.size(), 2u);
+  ASSERT_EQ(result.workspaces.size(), 1u);
+  EXPECT_EQ(result.workspaces[0], r.mid);
+  EXPECT_EQ(result.launches[0].args, (std::vector<Buffer>{r.in, r.mid}));
+  EXPECT_EQ(result.launches[1].args, (std::vector<Buffer>{r.mid, r.out}));
+  EXPECT_TRUE(IsInt(result.launches[0].num_chunks, 8));
+  EXPECT_EQ(result.launches[0].kernel->body.As<ForNode>()->for_kind, ForKind::kParallel);
+}
+
+TEST(LowerPrimFunc, PrivateBufferStaysInsideTheChunk) {
+  RowSum r;
+  LoweredKernels result = LowerPrimFunc(r.OneNest(), Target());
+  ASSERT_EQ(result.launches.size(), 1u);
+  EXPECT_TRUE(result.workspaces.empty());
+  EXPECT_NE(FindAllocate(result.launches[0].kernel->body), nullptr);
+  EXPECT_FALSE(result.launches[0].workspace_bytes);
+  // The input is flat: one index of the form i * 16 + k.
+  bool seen = false;
+  PreOrderExprs(result.launches[0].kernel->body, [&](const Expr& e) {
+    auto* load = e.As<LoadNode>();
+    if (!load || load->buffer.name() != "in") return;
+    seen = true;
+    EXPECT_EQ(load->indices.size(), 1u);
+    EXPECT_TRUE(IsInt(load->buffer.shape()[0], 128));
+  });
+  EXPECT_TRUE(seen);
+}
+
+}  // namespace
+}  // namespace tilewright
