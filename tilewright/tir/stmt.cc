@@ -32,7 +32,7 @@ std::string_view IterKindName(IterKind kind) {
 }
 
 Stmt MakeStore(Buffer buffer, Expr value, std::vector<Expr> indices, Expr predicate) {
-  TW_CHECK(buffer && value, "incomplete store");
+  TW_CHECK(buffer.get() && value.get(), "incomplete store");
   TW_CHECK(indices.size() == buffer.shape().size(), "{} has rank {}, stored by {} indices", buffer.name(),
            buffer.shape().size(), indices.size());
   TW_CHECK(value.dtype().element() == buffer.dtype().element(), "store of {} into {}: {}",
@@ -42,7 +42,7 @@ Stmt MakeStore(Buffer buffer, Expr value, std::vector<Expr> indices, Expr predic
 
 Stmt MakeFor(Var var, Expr min, Expr extent, ForKind kind, Stmt body, Annotations annotations,
              std::string thread_tag, std::vector<CarriedValue> carried) {
-  TW_CHECK(var && min && extent && body, "incomplete loop");
+  TW_CHECK(var.get() && min.get() && extent.get() && body.get(), "incomplete loop");
   return Stmt(new ForNode(std::move(var), std::move(min), std::move(extent), kind, std::move(body),
                           std::move(annotations), std::move(thread_tag), std::move(carried)));
 }
