@@ -62,10 +62,9 @@ class InferContext {
 /// one lowering serves every layout.
 class LowerContext {
  public:
-  LowerContext(const OpDef& op, std::vector<te::Tensor> inputs, std::vector<TensorType> input_types,
+  LowerContext(std::vector<te::Tensor> inputs, std::vector<TensorType> input_types,
                std::vector<TensorType> output_types, const Attrs& attrs, std::string name)
-      : op_(op),
-        inputs_(std::move(inputs)),
+      : inputs_(std::move(inputs)),
         input_types_(std::move(input_types)),
         output_types_(std::move(output_types)),
         attrs_(attrs),
@@ -96,7 +95,6 @@ class LowerContext {
                           Annotations annotations = {}) const;
 
  private:
-  const OpDef& op_;
   std::vector<te::Tensor> inputs_;
   std::vector<TensorType> input_types_, output_types_;
   const Attrs& attrs_;
@@ -116,6 +114,10 @@ struct OpDef {
   FusePattern pattern = FusePattern::kOpaque;
   /// Result may use any layout that all tensor arguments of full rank share (element-wise operators).
   bool layout_agnostic = false;
+  /// Result may take the channel block (axis 1) of the arguments where it divides the result's channels:
+  /// pooling, spatial padding, resizing, concatenation. The lowering reads by logical index, so that any
+  /// layout is right.
+  bool follows_input_layout = false;
   /// Floating-point operations of the direct algorithm, for profiles and shares of peak; null: counted as 0.
   std::function<Expr(const InferContext&)> flops;
 };
