@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the machine can do at this moment: the FMA peak per thread count, and how near two cores are placed.
+// Virtual machines move between hosts and caches while benchmarks run, so every round asks again.
+//
+//   peak [--threads N] [--seconds S]    prints one JSON object; benchmarks/compare.py builds and reads it
+//
+// Built with -march=native -ffp-contract=fast; the vector type is as wide as the processor's registers.
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+typedef float Vector __attribute__((vector_size(kVectorBytes)));
+constexpr int kLanes = kVectorBytes / sizeof(float);
+
+using Clock = std::chrono::steady_clock;
+
+double Seconds(Clock::duration d) { return std::chrono::duration<double>(d).count(); }
+
+std::vector<int> AllowedCpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cpus;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) {
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+    }
+  }
+  return cpus;
+}
+
+void PinTo(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+// A barrier that spins: every thread calls Wait as often as every other.
+class SpinBarrier {
+ public:
+  explicit SpinBarrier(int threads) : threads_(threads) {}
+  void Wait() {
+    const unsigned round = round_.load(std::memory_order_relaxed);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
+      arrived_.store(0, std::memory_order_relaxed);
+      round_.store(round + 1, std::memory_order_release);
+    } else {
+      while (round_.load(std::memory_order_acquire) == round) {
+      }
+    }
+  }
+
+ private:
+  const int threads_;
+  alignas(128) std::atomic<int> arrived_{0};
+  alignas(128) std::atomic<unsigned> round_{0};
+};
+
+// Runs `body(thread)` on one pinned thread per entry of `cpus` and waits for all.
+template <typename Body>
+void RunPinned(const std::vector<int>& cpus, Body body) {
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < cpus.size(); ++i) {
+    threads.emplace_back([&, i] {
+      PinTo(cpus[i]);
+      body(static_cast<int>(i));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+constexpr int kAccumulators = 12;  // two units of four to five cycles' latency need at least ten
+constexpr int kFmaSteps = 4096;
+
+// kFmaSteps x kAccumulators vector FMAs on values that stay near 1.
+__attribute__((noinline)) Vector FmaBurst(Vector seed) {
+  Vector factor = seed * 0.0f + 0.999f, term = seed * 0.0f + 0.001f;
+  Vector sums[kAccumulators];
+  for (Vector& sum : sums) sum = seed;
+  for (int step = 0; step < kFmaSteps; ++step) {
+#pragma clang loop unroll(full)
+    for (int i = 0; i < kAccumulators; ++i) {
+      sums[i] = sums[i] * factor + term;
+      asm volatile("" : "+v"(sums[i]));  // keeps the sums apart and in registers
+    }
+  }
+  for (int i = 1; i < kAccumulators; ++i) sums[0] += sums[i];
+  return sums[0];
+}
+
+// The best rate, in GFLOP/s, of all the threads together over short bursts within `seconds`.
+double FmaPeak(const std::vector<int>& cpus, double seconds) {
+  constexpr int kBursts = 64;
+  const double flops = 2.0 * kLanes * kAccumulators * kFmaSteps * kBursts * cpus.size();
+  SpinBarrier barrier(static_cast<int>(cpus.size()));
+  std::atomic<bool> more{true};
+  double best = 0;
+  RunPinned(cpus, [&](int thread) {
+    Vector value = Vector{} + 1.0f;
+    const Clock::time_point begin = Clock::now();
+    while (true) {
+      barrier.Wait();
+      if (!more) break;
+      const Clock::time_point start = Clock::now();
+      for (int i = 0; i < kBursts; ++i) value = FmaBurst(value * 0.0f + 1.0f);
+      barrier.Wait();
+      if (thread == 0) {
+        const Clock::time_point now = Clock::now();
+        best = std::max(best, flops / Seconds(now - start) * 1e-9);
+        if (Seconds(now - begin) > seconds) more = false;
+      }
+    }
+    asm volatile("" ::"v"(value));
+  });
+  return best;
+}
+
+double BarrierNanoseconds(const std::vector<int>& cpus) {
+  constexpr int kRounds = 2000, kTries = 10;
+  SpinBarrier barrier(2);
+  double best = 1e30;
+  RunPinned(cpus, [&](int thread) {
+    for (int attempt = 0; attempt < kTries; ++attempt) {
+      barrier.Wait();
+      const Clock::time_point start = Clock::now();
+      for (int i = 0; i < kRounds; ++i) barrier.Wait();
+      if (thread == 0) best = std::min(best, Seconds(Clock::now() - start) / kRounds * 1e9);
+    }
+  });
+  return best;
+}
+
+struct FreeDeleter {
+  void operator()(void* p) const { std::free(p); }
+};
+using Buffer = std::unique_ptr<float, FreeDeleter>;
+
+Buffer Allocate(size_t bytes) { return Buffer(static_cast<float*>(std::aligned_alloc(4096, bytes))); }
+
+// Reads the bytes with enough independent sums not to wait for additions.
+void ReadAll(const float* data, size_t bytes) {
+  Vector sums[8] = {};
+  const Vector* vectors = reinterpret_cast<const Vector*>(data);
+  const size_t count = bytes / sizeof(Vector);
+  for (size_t i = 0; i + 8 <= count; i += 8) {
+#pragma clang loop unroll(full)
+    for (size_t j = 0; j < 8; ++j) sums[j] += vectors[i + j];
+  }
+  for (Vector& sum : sums) asm volatile("" ::"v"(sum));
+}
+
+// The rate, in GB/s, at which the second core reads 512 KB that the first has just written.
+double CrossCoreRead(const std::vector<int>& cpus) {
+  constexpr size_t kBytes = 512 << 10;
+  constexpr int kTries = 40;
+  Buffer buffer = Allocate(kBytes);
+  SpinBarrier barrier(2);
+  double best = 0;
+  RunPinned(cpus, [&](int thread) {
+    for (int attempt = 0; attempt < kTries; ++attempt) {
+      if (thread == 0) std::fill_n(buffer.get(), kBytes / sizeof(float), static_cast<float>(attempt));
+      barrier.Wait();
+      if (thread == 1) {
+        const Clock::time_point start = Clock::now();
+        ReadAll(buffer.get(), kBytes);
+        best = std::max(best, kBytes / Seconds(Clock::now() - start) * 1e-9);
+      }
+      barrier.Wait();
+    }
+  });
+  return best;
+}
+
+// The rate, in GB/s, at which all the threads together read memory that no cache holds.
+double DramRead(const std::vector<int>& cpus) {
+  const size_t bytes = (size_t{512} << 20) / cpus.size();
+  SpinBarrier barrier(static_cast<int>(cpus.size()));
+  double best = 0;
+  RunPinned(cpus, [&](int thread) {
+    Buffer buffer = Allocate(bytes);
+    std::memset(buffer.get(), 0, bytes);
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      barrier.Wait();
+      const Clock::time_point start = Clock::now();
+      ReadAll(buffer.get(), bytes);
+      barrier.Wait();
+      if (thread == 0) best = std::max(best, bytes * cpus.size() / Seconds(Clock::now() - start) * 1e-9);
+    }
+  });
+  return best;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  size_t threads = 0;
+  double seconds = 0.05;
+  for (int i = 1; i < argc; i += 2) {
+    const std::string flag = argv[i];
+    if (i + 1 == argc || (flag != "--threads" && flag != "--seconds")) {
+      std::fprintf(stderr, "usage: peak [--threads N] [--seconds S]\n");
+      return 2;
+    }
+    if (flag == "--threads") threads = std::strtoul(argv[i + 1], nullptr, 10);
+    if (flag == "--seconds") seconds = std::strtod(argv[i + 1], nullptr);
+  }
+  std::vector<int> cpus = AllowedCpus();
+  if (threads == 0) threads = cpus.size();
+  if (threads > cpus.size()) {
+    std::fprintf(stderr, "peak: %zu threads asked for, %zu processors allowed\n", threads, cpus.size());
+    return 1;
+  }
+  std::printf("{\"vector_bytes\": %d, \"fma_gflops\": {", kVectorBytes);
+  for (size_t n = 1; n <= threads; ++n) {
+    const double peak = FmaPeak({cpus.begin(), cpus.begin() + n}, seconds);
+    std::printf("%s\"%zu\": %.1f", n > 1 ? ", " : "", n, peak);
+  }
+  std::printf("}");
+  if (cpus.size() >= 2) {
+    const std::vector<int> pair(cpus.begin(), cpus.begin() + 2);
+    std::printf(", \"barrier_ns\": %.1f", BarrierNanoseconds(pair));
+    std::printf(", \"cross_core_read_gbs\": %.1f", CrossCoreRead(pair));
+  }
+  std::printf(", \"dram_read_gbs\": %.1f}\n", DramRead({cpus.begin(), cpus.begin() + threads}));
+  return 0;
+}
