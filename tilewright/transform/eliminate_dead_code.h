@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "tilewright/graph/graph.h"
+
+namespace tilewright {
+
+/// Drops bindings of @main whose results nobody uses. Before: anything. After: every binding is used, directly or
+/// through others, by a result. All operations are pure, so that nothing else can observe them.
+IRModule EliminateDeadCode(const IRModule& module);
+
+}  // namespace tilewright

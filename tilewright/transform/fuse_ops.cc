@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tilewright/transform/fuse_ops.h"
+
+#include "tilewright/graph/op_def.h"
+#include "tilewright/graph/rewrite.h"
+
+namespace tilewright {
+
+namespace {
+
+/// Bindings that become one kernel; the last is the one whose results leave the group.
+struct Group {
+  std::vector<const Binding*> members;
+  FusePattern pattern;  ///< of the member that decides what may still join
+  bool open = true;     ///< whether the last member's result may be consumed inside
+};
+
+bool SameShape(const TensorType& a, const TensorType& b) {
+  return a.shape.size() == b.shape.size() && std::equal(a.shape.begin(), a.shape.end(), b.shape.begin(),
+                                                        [](auto& x, auto& y) { return StructuralEqual(x, y); });
+}
+
+class Fuser {
+ public:
+  explicit Fuser(const GraphFunction& f) : f_(f), uses_(CountUses(f->body)) {}
+
+  IRModule Run(IRModule module) {
+    for (const Binding& b : f_->body.bindings) {
+      if (b.operation.As<OpCallNode>()) Place(b);
+    }
+    GraphFunctionNode main = *f_;
+    main.body.bindings.clear();
+    int count = 0;
+    for (const Binding& b : f_->body.bindings) {
+      auto it = group_of_.find(&b);
+      if (it == group_of_.end()) {
+        main.body.bindings.push_back(b);
+      } else if (groups_[it->second].members.back() == &b) {
+        GraphFunction fused = Outline(groups_[it->second], fmt::format("fused{}", count++));
+        main.body.bindings.push_back({b.results, MakeFunctionCall(fused.name(), Inputs(groups_[it->second]))});
+        module.Set(fused);
+      }
+    }
+    module.Set(GraphFunction(std::move(main)));
+    return module;
+  }
+
+ private:
+  /// Puts a call into the group of one of its producers, or into a new one.
+  void Place(const Binding& b) {
+    const auto& call = *b.operation.As<OpCallNode>();
+    for (const Value& arg : call.args) {
+      if (!arg) continue;
+      auto producer = producer_.find(arg.get());
+      if (producer == producer_.end() || uses_[arg.get()] != 1) continue;
+      const size_t id = group_of_.at(producer->second);
+      if (groups_[id].members.back() == producer->second && MayJoin(groups_[id], arg, call, b)) {
+        Join(id, b, call.op->pattern);
+        return;
+      }
+    }
+    groups_.push_back({{}, call.op->pattern, true});
+    Join(groups_.size() - 1, b, call.op->pattern);
+  }
+
+  void Join(size_t id, const Binding& b, FusePattern pattern) {
+    Group& g = groups_[id];
+    g.members.push_back(&b);
+    g.open = b.results.size() == 1 && pattern != FusePattern::kOpaque;
+    if (pattern == FusePattern::kReduction || pattern == FusePattern::kHeavy) g.pattern = pattern;
+    group_of_[&b] = id;
+    for (const Value& r : b.results) producer_[r.get()] = &b;
+  }
+
+  static bool MayJoin(const Group& g, const Value& arg, const OpCallNode& call, const Binding& b) {
+    if (!g.open || b.results.size() != 1) return false;
+    const FusePattern next = call.op->pattern;
+    const bool pointwise = next == FusePattern::kElementwise || next == FusePattern::kBroadcast;
+    switch (g.pattern) {
+      case FusePattern::kHeavy:
+      case FusePattern::kReduction:
+        return pointwise && SameShape(arg.tensor(), b.results.front().tensor()) &&
+               arg.tensor().layout == b.results.front().tensor().layout;
+      case FusePattern::kElementwise:
+      case FusePattern::kBroadcast:
+      case FusePattern::kInjective:
+        // What a reduction reads more than once would be computed more than once.
+        return pointwise || next == FusePattern::kInjective ||
+               (next == FusePattern::kReduction && call.args.size() == 1);
+      case FusePattern::kOpaque: return false;
+    }
+    return false;
+  }
+
+  /// Values that a group takes from outside, in order of first use.
+  static std::vector<Value> Inputs(const Group& g) {
+    std::unordered_set<const ValueNode*> inside, seen;
+    std::vector<Value> inputs;
+    for (const Binding* b : g.members) {
+      for (const Value& v : UsedValues(b->operation)) {
+        if (!inside.contains(v.get()) && seen.insert(v.get()).second) inputs.push_back(v);
+      }
+      for (const Value& r : b->results) inside.insert(r.get());
+    }
+    return inputs;
+  }
+
+  static GraphFunction Outline(const Group& g, std::string name) {
+    GraphFunctionNode fused;
+    fused.name = std::move(name);
+    fused.attrs["primitive"] = true;
+    std::unordered_map<const ValueNode*, Value> params;
+    for (const Value& v : Inputs(g)) {
+      Value param(fmt::format("p{}", fused.params.size()), v->type, v->origin);
+      params[v.get()] = param;
+      fused.params.push_back(param);
+    }
+    auto map = [&](const Value& v) {
+      auto it = params.find(v.get());
+      return it == params.end() ? v : it->second;
+    };
+    for (const Binding* b : g.members) fused.body.bindings.push_back({b->results, MapArgs(b->operation, map)});
+    fused.body.results = g.members.back()->results;
+    return GraphFunction(std::move(fused));
+  }
+
+  GraphFunction f_;
+  std::unordered_map<const ValueNode*, int> uses_;
+  std::vector<Group> groups_;
+  std::unordered_map<const Binding*, size_t> group_of_;
+  std::unordered_map<const ValueNode*, const Binding*> producer_;
+};
+
+}  // namespace
+
+IRModule FuseOps(const IRModule& module) { return Fuser(GetGraphFunction(module)).Run(module); }
+
+}  // namespace tilewright
