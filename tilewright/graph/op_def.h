@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tilewright/graph/graph.h"
+#include "tilewright/target/target.h"
 #include "tilewright/te/te.h"
 
 namespace tilewright {
@@ -101,6 +102,14 @@ class LowerContext {
   std::string name_;
 };
 
+/// One way to compute a heavy operator: what the choice of algorithm and layout decides between.
+struct Candidate {
+  std::string algorithm;            ///< for reports; the layouts are what lowerings and rules see
+  std::vector<Layout> arg_layouts;  ///< one per argument
+  Layout result_layout;
+  double cost = 0;  ///< predicted seconds
+};
+
 /// The definition of an operator.
 struct OpDef {
   std::string name;
@@ -118,6 +127,8 @@ struct OpDef {
   /// pooling, spatial padding, resizing, concatenation. The lowering reads by logical index, so that any
   /// layout is right.
   bool follows_input_layout = false;
+  /// Ways to compute it on a target, at least one; empty function: natural layouts.
+  std::function<std::vector<Candidate>(const InferContext&, const Target&)> candidates;
   /// Floating-point operations of the direct algorithm, for profiles and shares of peak; null: counted as 0.
   std::function<Expr(const InferContext&)> flops;
 };

@@ -10,9 +10,9 @@
 
 namespace tilewright {
 
-/// Rebuilds a function binding by binding. `f` gets each binding with its arguments mapped already, and the builder
-/// to which it may append; it returns the values that replace the binding's results, or nothing to keep the binding.
-/// Returns the same function when every binding was kept.
+/// Rebuilds a function binding by binding. `f` gets each binding with its arguments mapped already, and the
+/// builder to which it may append; it returns the values that replace the binding's results, or nothing to
+/// keep the binding. Returns the same function when every binding was kept.
 GraphFunction RewriteBindings(
     const GraphFunction& function,
     const std::function<std::optional<std::vector<Value>>(const Binding&, GraphBuilder&)>& f);
@@ -24,7 +24,8 @@ std::unordered_map<const ValueNode*, int> CountUses(const GraphBlock& block);
 std::unordered_map<const ValueNode*, const Binding*> Definitions(const GraphBlock& block);
 
 /// The constant that a value is bound to in `definitions`, or null.
-const NDArray* ConstantOf(const Value& v, const std::unordered_map<const ValueNode*, const Binding*>& definitions);
+const NDArray* ConstantOf(const Value& v,
+                          const std::unordered_map<const ValueNode*, const Binding*>& definitions);
 
 /// Applies `pass` to the function @main of a module.
 IRModule OnMain(const IRModule& module, const std::function<GraphFunction(const GraphFunction&)>& pass);

@@ -11,8 +11,8 @@ namespace {
 
 uint64_t Mix(uint64_t h, uint64_t v) { return (h ^ v) * 0x9E3779B97F4A7C15ull + (h >> 31); }
 
-/// A hash of the constant's type and of samples of its bytes: equality is decided exactly afterwards, and reading
-/// all of a large model's weights here would cost more than it finds.
+/// A hash of the constant's type and of samples of its bytes: equality is decided exactly afterwards, and
+/// reading all of a large model's weights here would cost more than it finds.
 uint64_t Hash(const NDArray& a) {
   uint64_t h = Mix(a.dtype().bits, uint64_t(a.bytes()));
   const auto* bytes = static_cast<const unsigned char*>(a.data());
@@ -47,7 +47,8 @@ IRModule EliminateCommonSubexpressions(const IRModule& module) {
       auto [begin, end] = seen.equal_range(hash);
       for (auto it = begin; it != end; ++it) {
         const Binding& other = it->second;
-        if (Equal(other.operation, b.operation) && StructuralEqual(other.results[0]->type, b.results[0]->type)) {
+        if (Equal(other.operation, b.operation) &&
+            StructuralEqual(other.results[0]->type, b.results[0]->type)) {
           return other.results;
         }
       }

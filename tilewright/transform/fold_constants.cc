@@ -45,7 +45,8 @@ std::unordered_set<const ValueNode*> Foldable(const GraphFunction& f, int64_t ma
 }
 
 /// The folded part as a function whose results are what the rest uses.
-GraphFunction ExtractConstantPart(const GraphFunction& f, const std::unordered_set<const ValueNode*>& folded) {
+GraphFunction ExtractConstantPart(const GraphFunction& f,
+                                  const std::unordered_set<const ValueNode*>& folded) {
   GraphFunctionNode part;
   part.name = "main";
   std::unordered_set<const ValueNode*> wanted;

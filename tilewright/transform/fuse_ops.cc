@@ -16,8 +16,9 @@ struct Group {
 };
 
 bool SameShape(const TensorType& a, const TensorType& b) {
-  return a.shape.size() == b.shape.size() && std::equal(a.shape.begin(), a.shape.end(), b.shape.begin(),
-                                                        [](auto& x, auto& y) { return StructuralEqual(x, y); });
+  return a.shape.size() == b.shape.size() &&
+         std::equal(a.shape.begin(), a.shape.end(), b.shape.begin(),
+                    [](auto& x, auto& y) { return StructuralEqual(x, y); });
 }
 
 class Fuser {
@@ -37,7 +38,8 @@ class Fuser {
         main.body.bindings.push_back(b);
       } else if (groups_[it->second].members.back() == &b) {
         GraphFunction fused = Outline(groups_[it->second], fmt::format("fused{}", count++));
-        main.body.bindings.push_back({b.results, MakeFunctionCall(fused.name(), Inputs(groups_[it->second]))});
+        main.body.bindings.push_back(
+            {b.results, MakeFunctionCall(fused.name(), Inputs(groups_[it->second]))});
         module.Set(fused);
       }
     }
@@ -87,7 +89,8 @@ class Fuser {
         // What a reduction reads more than once would be computed more than once.
         return pointwise || next == FusePattern::kInjective ||
                (next == FusePattern::kReduction && call.args.size() == 1);
-      case FusePattern::kOpaque: return false;
+      case FusePattern::kOpaque:
+        return false;
     }
     return false;
   }
@@ -119,7 +122,8 @@ class Fuser {
       auto it = params.find(v.get());
       return it == params.end() ? v : it->second;
     };
-    for (const Binding* b : g.members) fused.body.bindings.push_back({b->results, MapArgs(b->operation, map)});
+    for (const Binding* b : g.members)
+      fused.body.bindings.push_back({b->results, MapArgs(b->operation, map)});
     fused.body.results = g.members.back()->results;
     return GraphFunction(std::move(fused));
   }
