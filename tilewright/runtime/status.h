@@ -44,7 +44,6 @@ enum class ErrorId : int {
   kMissingHostFunction = 5303,
   kKernelAbi = 5304,
   kOutOfMemory = 5305,
-  kCannotStartThread = 5306,
 
   kKernelError = 5401,
   kHostFunctionFailed = 5402,

@@ -3,8 +3,10 @@
 // launch that follows costs well under a microsecond, then sleep.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstdint>
-#include <memory>
+#include <mutex>
 #include <string>
 
 namespace tilewright::runtime {
@@ -20,12 +22,13 @@ class ThreadPool {
   static ThreadPool& Global();
 
   // Threads to use unless told otherwise: TILEWRIGHT_NUM_THREADS, else what the affinity mask and the
-  // container's processor quota allow. At least 1.
+  // container's processor quota allow; from 1 to kMaxThreads. Throws kBadOption when the variable is no such
+  // number.
   static int DefaultNumThreads();
 
-  // Starts workers for launches on up to `num_threads` threads, the caller among them. Launches use only
-  // workers that have been started. Throws kCannotStartThread.
-  void Reserve(int num_threads);
+  // Starts the workers for launches on up to `num_threads` threads, the caller among them; launches use only
+  // workers that have been started. Returns how many threads there are, fewer where the system gives no more.
+  int Reserve(int num_threads);
 
   // Runs `task` over the chunks [0, num_chunks), split into min(num_threads, num_chunks) contiguous,
   // near-equal ranges, the caller taking the first, and returns when all are done. The whole range runs on
@@ -37,10 +40,18 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
  private:
+  struct Worker;
+
   ThreadPool();
-  ~ThreadPool();
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  ~ThreadPool() = delete;
+  static void ResetAfterFork();
+  static void* WorkerMain(void* worker);
+
+  std::array<Worker*, kMaxThreads> workers_{};
+  std::atomic<int> num_workers_{0};
+  std::atomic<int> reserved_{1};   // threads asked for, the caller among them
+  std::atomic<bool> busy_{false};  // held by the caller whose launch is under way
+  std::mutex start_mutex_;
 };
 
 // The processors that the control groups of this process allow it to use, as a fraction; 0 where there is no

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tilewright/runtime/thread_pool.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "tilewright/runtime/status.h"
+
+namespace tilewright::runtime {
+namespace {
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+constexpr bool kThreadSanitizer = true;
+#else
+constexpr bool kThreadSanitizer = false;
+#endif
+#else
+constexpr bool kThreadSanitizer = false;
+#endif
+
+// What the calls of one launch did: how often each chunk was computed, and the ranges.
+struct Trace {
+  explicit Trace(int64_t chunks) : hits(static_cast<size_t>(chunks)) {}
+  std::vector<std::atomic<int>> hits;
+  std::atomic<int> calls{0};
+  std::atomic<int64_t> smallest{INT64_MAX};
+  std::atomic<int64_t> largest{0};
+
+  static void Task(void* argument, int64_t begin, int64_t end) {
+    auto* trace = static_cast<Trace*>(argument);
+    for (int64_t i = begin; i < end; ++i) ++trace->hits[static_cast<size_t>(i)];
+    ++trace->calls;
+    int64_t size = end - begin;
+    for (int64_t s = trace->smallest; size < s && !trace->smallest.compare_exchange_weak(s, size);) {
+    }
+    for (int64_t l = trace->largest; size > l && !trace->largest.compare_exchange_weak(l, size);) {
+    }
+  }
+  bool EachOnce() const {
+    return std::all_of(hits.begin(), hits.end(), [](const std::atomic<int>& h) { return h == 1; });
+  }
+};
+
+TEST(ThreadPool, ComputesEachChunkOnceInNearEqualRanges) {
+  ThreadPool& pool = ThreadPool::Global();
+  ASSERT_EQ(pool.Reserve(4), 4);
+  for (int64_t chunks : {1, 2, 3, 4, 5, 7, 64, 1001}) {
+    for (int threads : {1, 2, 3, 4}) {
+      Trace trace(chunks);
+      pool.Run(&Trace::Task, &trace, chunks, threads);
+      EXPECT_TRUE(trace.EachOnce());
+      EXPECT_EQ(trace.calls, std::min<int64_t>(chunks, threads));
+      EXPECT_LE(trace.largest - trace.smallest, 1);
+    }
+  }
+}
+
+TEST(ThreadPool, DoesNothingForNoChunks) {
+  Trace trace(0);
+  ThreadPool::Global().Run(&Trace::Task, &trace, 0, 4);
+  EXPECT_EQ(trace.calls, 0);
+}
+
+TEST(ThreadPool, ManyLaunchesInARow) {
+  ThreadPool& pool = ThreadPool::Global();
+  pool.Reserve(8);
+  std::atomic<int64_t> sum{0};
+  auto task = [](void* argument, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) *static_cast<std::atomic<int64_t>*>(argument) += i;
+  };
+  for (int launch = 0; launch < 2000; ++launch) pool.Run(task, &sum, 16, 8);
+  EXPECT_EQ(sum, 2000 * 120);
+}
+
+TEST(ThreadPool, WakesWorkersThatSleep) {
+  ThreadPool& pool = ThreadPool::Global();
+  pool.Reserve(3);
+  for (int i = 0; i < 5; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));  // longer than workers spin
+    Trace trace(3);
+    pool.Run(&Trace::Task, &trace, 3, 3);
+    EXPECT_TRUE(trace.EachOnce());
+    EXPECT_EQ(trace.calls, 3);
+  }
+}
+
+TEST(ThreadPool, CallerSleepsUntilASlowWorkerIsDone) {
+  ThreadPool& pool = ThreadPool::Global();
+  pool.Reserve(2);
+  std::atomic<bool> finished{false};
+  auto task = [](void* argument, int64_t begin, int64_t) {
+    if (begin == 0) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // longer than callers spin
+    *static_cast<std::atomic<bool>*>(argument) = true;
+  };
+  pool.Run(task, &finished, 2, 2);
+  EXPECT_TRUE(finished);
+}
+
+TEST(ThreadPool, NestedLaunchRunsInline) {
+  ThreadPool& pool = ThreadPool::Global();
+  pool.Reserve(2);
+  static std::atomic<int> inner_calls;
+  static std::atomic<int64_t> inner_chunks;
+  inner_calls = 0;
+  inner_chunks = 0;
+  auto inner = [](void*, int64_t begin, int64_t end) {
+    ++inner_calls;
+    inner_chunks += end - begin;
+  };
+  static ThreadPool::Task inner_task = inner;
+  auto outer = [](void*, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) ThreadPool::Global().Run(inner_task, nullptr, 10, 2);
+  };
+  pool.Run(outer, nullptr, 4, 2);
+  EXPECT_EQ(inner_calls, 4);
+  EXPECT_EQ(inner_chunks, 40);
+}
+
+TEST(ThreadPool, ManyCallersAtOnce) {
+  ThreadPool& pool = ThreadPool::Global();
+  pool.Reserve(4);
+  std::vector<std::thread> callers;
+  std::atomic<int> failures{0};
+  for (int c = 0; c < 6; ++c) {
+    callers.emplace_back([&] {
+      for (int i = 0; i < 200; ++i) {
+        Trace trace(13);
+        pool.Run(&Trace::Task, &trace, 13, 4);
+        if (!trace.EachOnce()) ++failures;
+      }
+    });
+  }
+  for (std::thread& t : callers) t.join();
+  EXPECT_EQ(failures, 0);
+}
+
+TEST(ThreadPool, WorksInAForkedChild) {
+  if (kThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer cannot start threads after a fork";
+  ThreadPool& pool = ThreadPool::Global();
+  pool.Reserve(3);
+  pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    alarm(30);  // a hang ends the child
+    Trace trace(9);
+    pool.Run(&Trace::Task, &trace, 9, 3);
+    _exit(trace.EachOnce() && trace.calls == 3 ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
+// Sets an environment variable for the life of the object.
+class ScopedVariable {
+ public:
+  ScopedVariable(const char* name, const char* value) : name_(name) {
+    if (const char* old = std::getenv(name)) old_ = old;
+    setenv(name, value, 1);
+  }
+  ~ScopedVariable() { old_ ? setenv(name_, old_->c_str(), 1) : unsetenv(name_); }
+
+ private:
+  const char* name_;
+  std::optional<std::string> old_;
+};
+
+TEST(DefaultNumThreads, ObeysTheVariable) {
+  ScopedVariable variable("TILEWRIGHT_NUM_THREADS", "7");
+  EXPECT_EQ(ThreadPool::DefaultNumThreads(), 7);
+}
+
+TEST(DefaultNumThreads, RefusesNonsense) {
+  for (const char* value : {"0", "-1", "two", "3x", "1000000", "99999999999999999999"}) {
+    ScopedVariable variable("TILEWRIGHT_NUM_THREADS", value);
+    try {
+      ThreadPool::DefaultNumThreads();
+      ADD_FAILURE() << value;
+    } catch (const RuntimeError& e) {
+      EXPECT_EQ(e.id(), ErrorId::kBadOption);
+      EXPECT_NE(std::string(e.what()).find(value), std::string::npos);
+    }
+  }
+}
+
+// A folder with the files of a control group, removed at the end.
+class FakeRoot {
+ public:
+  FakeRoot() {
+    std::string name = (std::filesystem::temp_directory_path() / "tw_cgroup_XXXXXX").string();
+    path_ = mkdtemp(name.data());
+  }
+  ~FakeRoot() { std::filesystem::remove_all(path_); }
+  void Write(const std::string& file, const std::string& text) {
+    std::filesystem::path full = path_ + file;
+    std::filesystem::create_directories(full.parent_path());
+    std::ofstream(full) << text;
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+TEST(CgroupCpuLimit, NoneWithoutGroups) {
+  FakeRoot root;
+  EXPECT_EQ(CgroupCpuLimit(root.path()), 0);
+}
+
+TEST(CgroupCpuLimit, VersionTwoTakesTheTightestAncestor) {
+  FakeRoot root;
+  root.Write("/proc/self/cgroup", "0::/a/b\n");
+  root.Write("/sys/fs/cgroup/a/b/cpu.max", "400000 100000\n");
+  EXPECT_DOUBLE_EQ(CgroupCpuLimit(root.path()), 4);
+  root.Write("/sys/fs/cgroup/a/cpu.max", "150000 100000\n");
+  EXPECT_DOUBLE_EQ(CgroupCpuLimit(root.path()), 1.5);
+  root.Write("/sys/fs/cgroup/a/cpu.max", "max 100000\n");
+  EXPECT_DOUBLE_EQ(CgroupCpuLimit(root.path()), 4);
+}
+
+TEST(CgroupCpuLimit, VersionTwoInAContainer) {
+  FakeRoot root;
+  root.Write("/proc/self/cgroup", "0::/\n");
+  root.Write("/sys/fs/cgroup/cpu.max", "200000 100000\n");
+  EXPECT_DOUBLE_EQ(CgroupCpuLimit(root.path()), 2);
+}
+
+TEST(CgroupCpuLimit, VersionOne) {
+  FakeRoot root;
+  root.Write("/proc/self/cgroup", "12:memory:/x\n4:cpu,cpuacct:/docker/id\n1:name=systemd:/\n");
+  root.Write("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "300000\n");
+  root.Write("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
+  EXPECT_DOUBLE_EQ(CgroupCpuLimit(root.path()), 3);
+  root.Write("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
+  EXPECT_EQ(CgroupCpuLimit(root.path()), 0);
+}
+
+TEST(CgroupCpuLimit, SurvivesNonsense) {
+  FakeRoot root;
+  root.Write("/proc/self/cgroup", "\n:::\nfoo\n0::\n0::///\n");
+  root.Write("/sys/fs/cgroup/cpu.max", "abc def");
+  EXPECT_EQ(CgroupCpuLimit(root.path()), 0);
+}
+
+}  // namespace
+}  // namespace tilewright::runtime
