@@ -67,8 +67,7 @@ void RegisterDevice(const std::string& kind, std::unique_ptr<Device> device);
 // The device of that kind, or null.
 Device* FindDevice(std::string_view kind);
 
-// Host memory aligned to TW_MEMORY_ALIGNMENT, large blocks on huge pages where the system has them. Throws
-// kOutOfMemory.
+// Host memory aligned to TW_MEMORY_ALIGNMENT. Throws kOutOfMemory.
 DeviceMemory AllocateHost(uint64_t bytes);
 void FreeHost(DeviceMemory memory);
 

@@ -4,8 +4,11 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tilewright/runtime/kernel_abi.h"
@@ -48,6 +51,9 @@ class Module {
   // The chosen variant's target; empty fields for FromProgram.
   const VariantInfo& variant() const { return variant_; }
 
+  // The code for a kind of device; empty where the module has none.
+  std::span<const std::byte> DeviceCode(std::string_view kind) const;
+
   // Reads all parameters; throws kParametersDamaged. Does nothing for FromProgram.
   void VerifyParameters() const;
 
@@ -60,8 +66,8 @@ class Module {
   Program program_;
   std::vector<tw_kernel> kernels_;
   std::span<const std::byte> parameters_;
-  uint64_t parameters_checksum_ = 0;
-  bool has_checksum_ = false;
+  std::optional<uint64_t> parameters_checksum_;
+  std::vector<std::pair<std::string, std::span<const std::byte>>> device_code_;
   // Declared in the order of need: code goes before the bytes that it may have come from.
   std::shared_ptr<const void> owner_;
   std::shared_ptr<const void> code_;

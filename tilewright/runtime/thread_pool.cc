@@ -20,8 +20,8 @@ constexpr auto kIdleSpin = std::chrono::microseconds(300);
 // How long a caller spins for workers before it sleeps: long, since it happens only where a worker has lost
 // its processor to another program.
 constexpr auto kJoinSpin = std::chrono::microseconds(1000);
-// After this much spinning, a spinner offers its processor to whoever is ready, again and again: where there are
-// more threads than processors, the thread that it waits for may be among them.
+// After this much spinning, a spinner offers its processor to whoever is ready, again and again: where there
+// are more threads than processors, the thread that it waits for may be among them.
 constexpr auto kSpinBeforeYield = std::chrono::microseconds(20);
 constexpr int kPausesBetweenClockReads = 64;
 

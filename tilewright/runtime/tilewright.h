@@ -189,8 +189,8 @@ TW_API void tw_context_profile_reset(tw_context* context);
  * error number of its own. */
 typedef int32_t (*tw_host_function)(void* user_data, const DLTensor* arguments, int32_t num_arguments);
 
-/* Makes a host function known to modules that are loaded afterwards; a second registration of a name replaces
- * the first. */
+/* Makes a host function known to contexts that are created afterwards; a second registration of a name
+ * replaces the first. */
 TW_API tw_status tw_register_host_function(const char* name, tw_host_function function, void* user_data);
 
 #ifdef __cplusplus
