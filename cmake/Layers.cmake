@@ -131,7 +131,11 @@ function(tw_shared_runtime)
     add_library(tilewright_runtime SHARED ${sources})
     target_link_libraries(tilewright_runtime PRIVATE tw_options Threads::Threads ${CMAKE_DL_LIBS})
     target_compile_options(tilewright_runtime PRIVATE -ffunction-sections -fdata-sections)
-    target_link_options(tilewright_runtime PRIVATE -Wl,--gc-sections)
+    # Workers outlive every use of the library, so it stays loaded until the process ends (nodelete).
+    set(exports ${CMAKE_SOURCE_DIR}/tilewright/runtime/exports.map)
+    target_link_options(tilewright_runtime PRIVATE -Wl,--gc-sections -Wl,-z,nodelete -Wl,--version-script=${exports})
+    set_target_properties(tilewright_runtime PROPERTIES LINK_DEPENDS ${exports}
+      VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
   endif()
 endfunction()
 
