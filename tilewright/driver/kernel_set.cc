@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tilewright/driver/kernel_set.h"
+
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "tilewright/graph/lower_function.h"
+#include "tilewright/graph/op_def.h"
+#include "tilewright/ir/printer.h"
+#include "tilewright/schedule/rules/rules.h"
+
+namespace tilewright {
+
+void ParallelFor(size_t n, int threads, const std::function<void(size_t)>& work) {
+  if (threads <= 0) threads = int(std::max(1u, std::thread::hardware_concurrency()));
+  std::atomic<size_t> next{0};
+  std::exception_ptr failure;
+  std::mutex mutex;
+  auto run = [&] {
+    for (size_t i; (i = next.fetch_add(1)) < n;) {
+      try {
+        work(i);
+      } catch (...) {
+        std::lock_guard lock(mutex);
+        if (!failure) failure = std::current_exception();
+        next = n;
+      }
+    }
+  };
+  std::vector<std::thread> pool;
+  for (int t = 1; t < threads && size_t(t) < n; ++t) pool.emplace_back(run);
+  run();
+  for (std::thread& t : pool) t.join();
+  if (failure) std::rethrow_exception(failure);
+}
+
+std::string CanonicalText(const GraphFunction& f, const std::vector<bool>& constant_args) {
+  std::unordered_map<const ValueNode*, size_t> number;
+  std::string text;
+  for (size_t i = 0; i < f->params.size(); ++i) {
+    number.emplace(f->params[i].get(), number.size());
+    text += (constant_args[i] ? "const " : "") + f->params[i]->type.ToString() + ";";
+  }
+  for (const Binding& b : f->body.bindings) {
+    auto* call = b.operation.As<OpCallNode>();
+    TW_CHECK(call, "@{} is not a fused function", f.name());
+    text += call->op->name + "(";
+    for (const Value& v : call->args) text += v ? fmt::format("{},", number.at(v.get())) : "_,";
+    text += ")" + ToString(call->attrs.ToMap());
+    for (const Value& r : b.results) {
+      number.emplace(r.get(), number.size());
+      text += r->type.ToString() + ";";
+    }
+  }
+  for (const Value& r : f->body.results) text += fmt::format("{},", number.at(r.get()));
+  return text;
+}
+
+namespace {
+
+/// "Conv+Add+Relu".
+std::string OperatorNames(const GraphFunction& f) {
+  std::string names;
+  for (const Binding& b : f->body.bindings) {
+    if (!names.empty()) names += "+";
+    names += b.operation.As<OpCallNode>()->op->name;
+  }
+  return names;
+}
+
+double CountFlops(const GraphFunction& f) {
+  double total = 0;
+  for (const Binding& b : f->body.bindings) {
+    auto& call = *b.operation.As<OpCallNode>();
+    if (!call.op->flops) continue;
+    const Expr flops = call.op->flops(InferContext(*call.op, call.args, call.attrs, b.results[0]->origin));
+    total += double(AsInt(flops).value_or(0));
+  }
+  return total;
+}
+
+/// An identifier from operator names, short enough for symbol tables.
+std::string KernelName(size_t index, const std::string& operators) {
+  std::string name = fmt::format("k{}_", index);
+  for (char c : operators.substr(0, 48)) name += std::isalnum(static_cast<unsigned char>(c)) ? char(std::tolower(c)) : '_';
+  return name;
+}
+
+}  // namespace
+
+size_t KernelSet::Add(const GraphFunction& f, std::vector<bool> constant_args) {
+  auto [it, fresh] = by_text_.try_emplace(CanonicalText(f, constant_args), units_.size());
+  if (fresh) {
+    KernelUnit unit;
+    unit.graph = f;
+    unit.constant_args = std::move(constant_args);
+    unit.operators = OperatorNames(f);
+    unit.flops = CountFlops(f);
+    units_.push_back(std::move(unit));
+  }
+  return it->second;
+}
+
+void KernelSet::LowerFunctions() {
+  for (size_t i = 0; i < units_.size(); ++i) {
+    GraphFunctionNode named = *units_[i].graph;
+    named.name = KernelName(i, units_[i].operators);
+    units_[i].graph = GraphFunction(std::move(named));
+    units_[i].unscheduled = LowerFunction(units_[i].graph);
+  }
+}
+
+void KernelSet::ScheduleAll(const Target& target, int threads, const std::function<void(size_t)>& done) {
+  std::atomic<size_t> count{0};
+  ParallelFor(units_.size(), threads, [&](size_t i) {
+    KernelUnit& unit = units_[i];
+    Schedule schedule(unit.unscheduled);
+    ApplyRules(schedule, {target, unit.constant_args});
+    unit.scheduled = schedule.func();
+    unit.trace = schedule.trace();
+    unit.prepare = schedule.prepare();
+    if (done) done(++count);
+  });
+}
+
+void KernelSet::LowerKernels(const Target& target, int threads, const std::function<void(size_t)>& done) {
+  std::atomic<size_t> count{0};
+  ParallelFor(units_.size(), threads, [&](size_t i) {
+    units_[i].lowered = LowerPrimFunc(units_[i].scheduled, target);
+    if (done) done(++count);
+  });
+}
+
+}  // namespace tilewright

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The distinct kernels of a model: fused functions that are alike up to names are compiled once.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "tilewright/graph/graph.h"
+#include "tilewright/schedule/schedule.h"
+#include "tilewright/target/target.h"
+#include "tilewright/tir/lower/lower.h"
+
+namespace tilewright {
+
+/// A fused function on its way to machine code.
+struct KernelUnit {
+  GraphFunction graph;
+  std::vector<bool> constant_args;  ///< which arguments are constants, the same in every call
+  std::string operators;            ///< "Conv+Relu"
+  double flops = 0;                 ///< of the direct algorithms, for constant shapes
+  PrimFunc unscheduled;
+  PrimFunc scheduled;
+  Trace trace;
+  std::vector<Schedule::Prepare> prepare;  ///< of constant arguments
+  LoweredKernels lowered;
+};
+
+class KernelSet {
+ public:
+  /// Adds a function, or finds one like it. Returns the unit's index.
+  size_t Add(const GraphFunction& f, std::vector<bool> constant_args);
+  const std::vector<KernelUnit>& units() const { return units_; }
+
+  /// Kernel-level functions of all units.
+  void LowerFunctions();
+  /// Schedules all units; `done` is told how many are.
+  void ScheduleAll(const Target& target, int threads, const std::function<void(size_t)>& done);
+  /// Lowers all scheduled units.
+  void LowerKernels(const Target& target, int threads, const std::function<void(size_t)>& done);
+
+ private:
+  std::vector<KernelUnit> units_;
+  std::unordered_map<std::string, size_t> by_text_;
+};
+
+/// A fused function as text in which all names are by position: equal texts mean equal kernels.
+std::string CanonicalText(const GraphFunction& f, const std::vector<bool>& constant_args);
+
+/// Calls `work(i)` for i in [0, n) on `threads` threads; the first exception is thrown again after all have ended.
+void ParallelFor(size_t n, int threads, const std::function<void(size_t)>& work);
+
+}  // namespace tilewright
