@@ -25,10 +25,10 @@ struct CompileOptions {
   bool verify_each = false;         ///< verify around every pass, not at the end only
   std::set<std::string> print_after;
   std::function<void(const std::string&)> print_sink;
-  std::string dump_dir;             ///< IR after every pass goes here; empty: nowhere
+  std::string dump_dir;  ///< IR after every pass goes here; empty: nowhere
   /// Called as work proceeds: phase, steps done, steps in all.
   std::function<void(Phase, size_t, size_t)> progress;
-  int threads = 0;                  ///< of the compiler; 0: as many as the machine offers
+  int threads = 0;  ///< of the compiler; 0: as many as the machine offers
 };
 
 /// What is known of one kernel call of the program; for `inspect` and `profile`.
@@ -49,10 +49,10 @@ struct MemorySummary {
 struct CompiledModel {
   std::string name;
   Target target;
-  IRModule module;                    ///< after the last phase that ran; kernels included
+  IRModule module;  ///< after the last phase that ran; kernels included
   runtime::Program program;
-  NDArray parameters;                 ///< u8; one blob, in the program's layout
-  std::vector<PrimFunc> kernels;      ///< lowered, in the order of Program::kernels
+  NDArray parameters;             ///< u8; one blob, in the program's layout
+  std::vector<PrimFunc> kernels;  ///< lowered, in the order of Program::kernels
   std::vector<ObjectCode> objects;
   std::vector<KernelInfo> kernel_infos;  ///< one per launch, in order
   MemorySummary memory;
@@ -61,8 +61,8 @@ struct CompiledModel {
   std::vector<PassRecord> times;
 };
 
-/// Compiles the function @main of `module`, whose first parameters are the model's inputs; `parameters` gives the
-/// others by name. Throws Error (TW3xxx and what the passes throw).
+/// Compiles the function @main of `module`, whose first parameters are the model's inputs; `parameters` gives
+/// the others by name. Throws Error (TW3xxx and what the passes throw).
 CompiledModel CompileModel(const IRModule& module, const std::map<std::string, NDArray>& parameters,
                            const CompileOptions& options);
 

@@ -84,7 +84,8 @@ double CountFlops(const GraphFunction& f) {
 /// An identifier from operator names, short enough for symbol tables.
 std::string KernelName(size_t index, const std::string& operators) {
   std::string name = fmt::format("k{}_", index);
-  for (char c : operators.substr(0, 48)) name += std::isalnum(static_cast<unsigned char>(c)) ? char(std::tolower(c)) : '_';
+  for (char c : operators.substr(0, 48))
+    name += std::isalnum(static_cast<unsigned char>(c)) ? char(std::tolower(c)) : '_';
   return name;
 }
 

@@ -48,7 +48,8 @@ class KernelSet {
 /// A fused function as text in which all names are by position: equal texts mean equal kernels.
 std::string CanonicalText(const GraphFunction& f, const std::vector<bool>& constant_args);
 
-/// Calls `work(i)` for i in [0, n) on `threads` threads; the first exception is thrown again after all have ended.
+/// Calls `work(i)` for i in [0, n) on `threads` threads; the first exception is thrown again after all have
+/// ended.
 void ParallelFor(size_t n, int threads, const std::function<void(size_t)>& work);
 
 }  // namespace tilewright

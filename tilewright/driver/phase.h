@@ -9,16 +9,16 @@
 namespace tilewright {
 
 // The one list, in order: name in the code, name for users, what holds afterwards.
-#define TW_PHASES(X)                                                                                   \
-  X(Import, "import", "the model's graph, weights as parameters")                                      \
-  X(Bind, "bind", "parameters are constants")                                                          \
-  X(Simplify, "simplify", "batch normalisation is folded, constants are computed, nothing is dead")    \
-  X(Layout, "layout", "every value has its memory layout")                                             \
-  X(Fuse, "fuse", "operators are grouped into kernels")                                                \
-  X(Lower, "lower", "every group is a kernel-level function, not yet scheduled")                       \
-  X(Schedule, "schedule", "every kernel is scheduled")                                                 \
+#define TW_PHASES(X)                                                                                    \
+  X(Import, "import", "the model's graph, weights as parameters")                                       \
+  X(Bind, "bind", "parameters are constants")                                                           \
+  X(Simplify, "simplify", "batch normalisation is folded, constants are computed, nothing is dead")     \
+  X(Layout, "layout", "every value has its memory layout")                                              \
+  X(Fuse, "fuse", "operators are grouped into kernels")                                                 \
+  X(Lower, "lower", "every group is a kernel-level function, not yet scheduled")                        \
+  X(Schedule, "schedule", "every kernel is scheduled")                                                  \
   X(LowerKernels, "lower-kernels", "kernels are flat loops over vectors, as code generators read them") \
-  X(Codegen, "codegen", "machine code")                                                                \
+  X(Codegen, "codegen", "machine code")                                                                 \
   X(Package, "package", "a module: program, parameters and code")
 
 enum class Phase {

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Places values that live for parts of a run in one arena.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace tilewright {
+
+/// A piece of memory needed from step `first` to step `last`, both included.
+struct MemoryRequest {
+  int64_t bytes = 0;
+  int first = 0, last = 0;
+};
+
+struct MemoryPlan {
+  std::vector<int64_t> offsets;  ///< bytes, one per request
+  int64_t arena_bytes = 0;
+  int64_t lower_bound = 0;  ///< the largest sum of sizes that live in one step
+};
+
+/// Offsets, multiples of `alignment`, such that requests that live at the same time do not overlap. Greedy by
+/// size: the largest first, each at the lowest gap that fits (Pisarchyk and Lee, "Efficient Memory Management
+/// for Deep Neural Net Inference", 2020, section 5.2).
+MemoryPlan PlanMemory(const std::vector<MemoryRequest>& requests, int64_t alignment = 64);
+
+}  // namespace tilewright
