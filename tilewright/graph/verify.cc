@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tilewright/graph/verify.h"
+
+#include "tilewright/graph/op_def.h"
+#include "tilewright/graph/printer.h"
+
+namespace tilewright {
+
+namespace {
+
+class Verifier {
+ public:
+  Verifier(const GraphFunction& f, const IRModule& module) : f_(f), module_(module) {}
+
+  void Run() {
+    for (const Value& p : f_->params) Bind(p);
+    Block(f_->body);
+    if (!f_->result_names.empty() && f_->result_names.size() != f_->body.results.size()) {
+      Report(fmt::format("{} result names for {} results", f_->result_names.size(), f_->body.results.size()));
+    }
+    if (findings_.empty()) return;
+    std::string text = "the graph function is malformed:";
+    for (const std::string& finding : findings_) text += "\n  " + finding;
+    throw InternalError(text + "\n" + ToString(f_));
+  }
+
+ private:
+  void Report(std::string finding) { findings_.push_back(std::move(finding)); }
+
+  void Bind(const Value& v) {
+    if (!v) return Report("a null value is bound");
+    if (!bound_.insert(v.get()).second) Report("%" + v.name() + " is bound twice");
+  }
+
+  void Use(const Value& v, const char* where) {
+    if (!bound_.contains(v.get())) Report(fmt::format("%{} is used by {} before it is bound", v.name(), where));
+  }
+
+  void Block(const GraphBlock& block) {
+    for (const Value& p : block.params) Bind(p);
+    for (const Binding& b : block.bindings) {
+      Check(b);
+      for (const Value& r : b.results) Bind(r);
+    }
+    for (const Value& r : block.results) {
+      r ? Use(r, "a block's results") : Report("a block's result is null");
+    }
+  }
+
+  void Check(const Binding& b) {
+    if (b.results.empty()) return Report("a binding without results");
+    Dispatch(b.operation, Overloaded{
+                              [&](const OpCallNode& n) { CheckCall(n, b); },
+                              [&](const FunctionCallNode& n) { CheckFunctionCall(n, b); },
+                              [&](const HostCallNode& n) { UseAll(n.args, "a host call"); },
+                              [&](const ConstantNode& n) { CheckConstant(n, b); },
+                              [&](const GraphIfNode& n) { CheckIf(n, b); },
+                              [&](const GraphLoopNode& n) { CheckLoop(n, b); },
+                          });
+  }
+
+  void UseAll(const std::vector<Value>& values, const char* where) {
+    for (const Value& v : values) {
+      if (v) Use(v, where);
+    }
+  }
+
+  /// Equal up to layout.
+  static bool SameType(const Type& a, const Type& b) {
+    auto *x = a.tensor(), *y = b.tensor();
+    if (!x || !y) return StructuralEqual(a, b);
+    TensorType p = *x, q = *y;
+    p.layout = q.layout = Layout();
+    return StructuralEqual(Type(p), Type(q));
+  }
+
+  void CheckTypes(const std::vector<Type>& expected, const Binding& b, const std::string& what) {
+    if (expected.size() != b.results.size()) {
+      return Report(fmt::format("{} has {} results, {} are bound", what, expected.size(), b.results.size()));
+    }
+    for (size_t i = 0; i < expected.size(); ++i) {
+      if (!SameType(expected[i], b.results[i]->type)) {
+        Report(fmt::format("{} gives {}, %{} is {}", what, expected[i].ToString(), b.results[i].name(),
+                           b.results[i]->type.ToString()));
+      }
+    }
+  }
+
+  void CheckCall(const OpCallNode& n, const Binding& b) {
+    UseAll(n.args, n.op->name.c_str());
+    try {
+      CheckTypes(n.op->infer(InferContext(*n.op, n.args, n.attrs, b.results[0]->origin)), b, n.op->name);
+    } catch (const Error& e) {
+      Report(e.what());
+    }
+  }
+
+  void CheckFunctionCall(const FunctionCallNode& n, const Binding& b) {
+    UseAll(n.args, "a call");
+    Function callee = module_.Find(n.callee);
+    if (!callee) return Report("there is no function @" + n.callee);
+    if (callee->kind != FunctionKind::kGraph) return;
+    auto& f = static_cast<const GraphFunctionNode&>(*callee);
+    if (f.params.size() != n.args.size()) {
+      return Report(fmt::format("@{} takes {} arguments, {} given", n.callee, f.params.size(), n.args.size()));
+    }
+    for (size_t i = 0; i < n.args.size(); ++i) {
+      if (!n.args[i] || !StructuralEqual(n.args[i]->type, f.params[i]->type)) {
+        Report(fmt::format("argument {} of @{} is not {}", i, n.callee, f.params[i]->type.ToString()));
+      }
+    }
+    std::vector<Type> types;
+    for (const Value& r : f.body.results) types.push_back(r->type);
+    CheckTypes(types, b, "@" + n.callee);
+  }
+
+  void CheckConstant(const ConstantNode& n, const Binding& b) {
+    auto* t = b.results[0]->type.tensor();
+    bool fits = t && n.data.dtype() == t->dtype;
+    if (fits) {
+      std::vector<Expr> shape = t->PhysicalShape();
+      fits = shape.size() == n.data.shape().size();
+      for (size_t d = 0; fits && d < shape.size(); ++d) fits = IsInt(shape[d], n.data.shape()[d]);
+    }
+    if (!fits) Report(fmt::format("constant {} is bound to a {}", n.data.ToString(0), b.results[0]->type.ToString()));
+  }
+
+  void CheckCondition(const Value& v) {
+    Use(v, "a condition");
+    auto* t = v->type.tensor();
+    if (!t || !t->dtype.is_bool()) Report(fmt::format("condition %{} is {}", v.name(), v->type.ToString()));
+  }
+
+  void CheckIf(const GraphIfNode& n, const Binding& b) {
+    CheckCondition(n.condition);
+    Block(n.then_block), Block(n.else_block);
+    if (n.then_block.results.size() != b.results.size() || n.else_block.results.size() != b.results.size()) {
+      Report("the branches of an if do not have as many results as it binds");
+    }
+  }
+
+  void CheckLoop(const GraphLoopNode& n, const Binding& b) {
+    if (n.trip_count) Use(n.trip_count, "a loop");
+    if (n.condition) CheckCondition(n.condition);
+    UseAll(n.carried, "a loop");
+    Block(n.body);
+    if (n.body.params.size() != n.carried.size() + 2) Report("a loop body does not take what the loop carries");
+    if (n.body.results.size() != b.results.size() + 1) Report("a loop body does not give what the loop binds");
+  }
+
+  GraphFunction f_;
+  const IRModule& module_;
+  std::unordered_set<const ValueNode*> bound_;
+  std::vector<std::string> findings_;
+};
+
+}  // namespace
+
+void VerifyGraph(const GraphFunction& f, const IRModule& module) { Verifier(f, module).Run(); }
+
+}  // namespace tilewright

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tilewright/transform/fold_batch_norm.h"
+
+#include "tilewright/graph/op_def.h"
+#include "tilewright/graph/rewrite.h"
+
+namespace tilewright {
+
+namespace {
+
+/// x * scale + shift per channel.
+struct Affine {
+  Value scale, shift;  ///< [C]
+};
+
+class Folder {
+ public:
+  explicit Folder(const GraphFunction& f) : f_(f), uses_(CountUses(f->body)), definitions_(Definitions(f->body)) {}
+
+  GraphFunction Run() {
+    return RewriteBindings(f_, [&](const Binding& b, GraphBuilder& builder) { return Fold(b, builder); });
+  }
+
+ private:
+  std::optional<std::vector<Value>> Fold(const Binding& b, GraphBuilder& builder) {
+    auto* call = b.operation.As<OpCallNode>();
+    if (!call || call->op->name != "BatchNormalization") return std::nullopt;
+    for (size_t i = 1; i < call->args.size(); ++i) {
+      if (!ConstantOf(call->args[i], definitions_)) return std::nullopt;
+    }
+    const std::string& origin = b.results[0]->origin;
+    const Affine affine = AffineOf(*call, builder, origin);
+    const Value& x = call->args[0];
+    if (Value folded = IntoConv(x, affine, builder, origin)) return std::vector{folded};
+
+    std::vector<Expr> shape(size_t(x.tensor().rank()), Expr(1));
+    shape[1] = x.tensor().shape[1];
+    Value scaled = builder.Call1("Mul", {x, Reshape(affine.scale, shape, builder)}, {}, origin);
+    return std::vector{builder.Call1("Add", {scaled, Reshape(affine.shift, shape, builder)}, {}, origin)};
+  }
+
+  /// scale / sqrt(variance + epsilon) and bias - mean * that.
+  static Affine AffineOf(const OpCallNode& call, GraphBuilder& builder, const std::string& origin) {
+    const Value &scale = call.args[1], &bias = call.args[2], &mean = call.args[3], &variance = call.args[4];
+    const double epsilon = std::get<double>(call.attrs.ToMap().at("epsilon"));
+    NDArray eps = NDArray::FromDoubles(variance.tensor().dtype, {}, std::vector{epsilon});
+    Value sum = builder.Call1("Add", {variance, builder.Constant(eps)}, {}, origin);
+    Value factor = builder.Call1("Div", {scale, builder.Call1("Sqrt", {sum}, {}, origin)}, {}, origin);
+    Value product = builder.Call1("Mul", {mean, factor}, {}, origin);
+    return {factor, builder.Call1("Sub", {bias, product}, {}, origin)};
+  }
+
+  static Value Reshape(const Value& v, std::vector<Expr> shape, GraphBuilder& builder) {
+    const OpDef* op = OpRegistry::Get("Reshape");
+    return builder.CallOp(op, {v}, op->attrs.from_map({{"shape", std::move(shape)}}), v->origin).front();
+  }
+
+  /// The convolution that makes `x`, with scaled weights; null when there is none to fold into.
+  Value IntoConv(const Value& x, const Affine& affine, GraphBuilder& builder, const std::string& origin) {
+    auto it = definitions_.find(x.get());
+    if (it == definitions_.end() || uses_[x.get()] != 1) return nullptr;
+    auto* conv = it->second->operation.As<OpCallNode>();
+    // The transposed convolution keeps output channels on the second axis of its weight, per group.
+    if (!conv || (conv->op->name != "Conv" && conv->op->name != "ConvTranspose")) return nullptr;
+    const bool transposed = conv->op->name == "ConvTranspose";
+    if (transposed && std::get<int64_t>(conv->attrs.ToMap().at("groups")) != 1) return nullptr;
+    const Value& weight = conv->args[1];
+    if (!ConstantOf(weight, definitions_) || weight.tensor().dtype != affine.scale.tensor().dtype) return nullptr;
+
+    std::vector<Expr> shape(size_t(weight.tensor().rank()), Expr(1));
+    shape[transposed ? 1 : 0] = x.tensor().shape[1];
+    Value scaled = builder.Call1("Mul", {weight, Reshape(affine.scale, shape, builder)}, {}, origin);
+    Value bias = affine.shift;
+    if (conv->args.size() > 2 && conv->args[2]) {
+      Value old = builder.Call1("Mul", {conv->args[2], affine.scale}, {}, origin);
+      bias = builder.Call1("Add", {old, affine.shift}, {}, origin);
+    }
+    return builder.CallOp(conv->op, {conv->args[0], scaled, bias}, conv->attrs, origin).front();
+  }
+
+  GraphFunction f_;
+  std::unordered_map<const ValueNode*, int> uses_;
+  std::unordered_map<const ValueNode*, const Binding*> definitions_;
+};
+
+}  // namespace
+
+IRModule FoldBatchNorm(const IRModule& module) {
+  return OnMain(module, [](const GraphFunction& f) { return Folder(f).Run(); });
+}
+
+}  // namespace tilewright
