@@ -31,7 +31,8 @@ MemoryPlan PlanMemory(const std::vector<MemoryRequest>& requests, int64_t alignm
 
   std::vector<size_t> order(requests.size());
   std::iota(order.begin(), order.end(), size_t(0));
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return rounded(a) > rounded(b); });
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return rounded(a) != rounded(b) ? rounded(a) > rounded(b) : a < b; });
   std::vector<size_t> placed;  // by ascending offset
   for (size_t i : order) {
     int64_t offset = 0;
