@@ -84,7 +84,7 @@ def largest_error(outputs, reference):
 def measure(model, names, processors, options, folder):
     """All rounds of one model on the given processors; the result is what --json writes."""
     inputs = folder / "inputs.npz"
-    np.savez(inputs, **model_inputs.seeded_inputs(model))
+    np.savez(inputs, **model_inputs.seeded_inputs(model)[0])
     result = {"model": model.stem, "threads": len(processors), "flops": flops.count(model),
               "rounds": [], "engines": {name: {} for name in names}}
     with contextlib.ExitStack() as stack:
@@ -184,7 +184,7 @@ def plot(results, path):
         axes.bar([i + (position - (len(names) - 1) / 2) * width for i in range(len(results))], bars, width, label=name)
     axes.axhline(1, color="black", linewidth=0.8)
     axes.set_xticks(range(len(results)), [f"{r['model']}\n{r['threads']}T" for r in results], rotation=45, ha="right")
-    axes.set_ylabel("minimum latency by the best peer's (lower is better)")
+    axes.set_ylabel("least latency / best peer's")
     axes.legend()
     figure.savefig(path)
 

@@ -24,13 +24,16 @@ def input_types(model):
     return types
 
 
-def seeded_inputs(path):
-    """Normal values for floating-point inputs, uniform ones for integers; drawn from the model's name."""
+def _draw(generator, dtype, shape, bound):
+    if np.issubdtype(dtype, np.floating):
+        return generator.standard_normal(shape).astype(dtype)
+    return generator.integers(0, bound, shape).astype(dtype)
+
+
+def seeded_inputs(path, count=1):
+    """Sets of inputs by name: normal values for floating point, uniform ones for integers; the model's name seeds."""
     generator = np.random.default_rng(zlib.crc32(path.stem.encode()))
-    inputs = {}
-    for name, (dtype, shape) in input_types(onnx.load(path, load_external_data=False)).items():
-        if np.issubdtype(dtype, np.floating):
-            inputs[name] = generator.standard_normal(shape).astype(dtype)
-        else:
-            inputs[name] = generator.integers(0, INTEGER_BOUNDS.get(path.stem, 2), shape).astype(dtype)
-    return inputs
+    types = input_types(onnx.load(path, load_external_data=False))
+    bound = INTEGER_BOUNDS.get(path.stem, 2)
+    return [{name: _draw(generator, dtype, shape, bound) for name, (dtype, shape) in types.items()}
+            for _ in range(count)]
