@@ -125,6 +125,10 @@ class Schedule {
   PrimFunc func_;
   Trace trace_;
   std::vector<Prepare> prepare_;
+  // Names in the trace. Loop variables are held, so that an address is not used again.
+  std::unordered_map<std::string, std::string> block_names_;
+  std::unordered_map<Var, std::string> loop_names_;
+  int next_block_ = 0, next_loop_ = 0;
 };
 
 }  // namespace tilewright

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Legality by the flow of data between blocks: whether iterations of loops may change their order or run at
+// the same time, and whether what a block reads is there when it runs.
+#pragma once
+
+#include "tilewright/schedule/region.h"
+#include "tilewright/schedule/rewriter.h"
+
+namespace tilewright {
+
+/// Error unless the iterations of the loop may run in any order at the same time: no block below has an order
+/// in it (TW1407), none writes the same elements of a shared buffer twice, and none reads what another
+/// iteration writes (TW1410).
+void CheckIndependent(const Rewriter& rw, const Path& loop);
+
+/// Error unless `chain` (directly nested loops around `body`, outermost first; `top` leads to the first) may
+/// take the order `permuted`.
+void CheckReorder(const Rewriter& rw, const Path& top, const std::vector<const ForNode*>& chain,
+                  const std::vector<const ForNode*>& permuted);
+
+/// Error TW1412 unless everything that `block` reads has been written where it stands in `body` (not
+/// necessarily the schedule's present one): its producers come before it and have completed what one
+/// iteration of the loops they share needs.
+void CheckInputsReady(const Rewriter& rw, const Stmt& body, const std::string& block);
+
+}  // namespace tilewright
