@@ -1,29 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/runtime/thread_pool.h"
 
-#include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <thread>
 
-#include "tilewright/runtime/status.h"
+#include "tilewright/runtime/test_support.h"
 
 namespace tilewright::runtime {
 namespace {
-
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-constexpr bool kThreadSanitizer = true;
-#else
-constexpr bool kThreadSanitizer = false;
-#endif
-#else
-constexpr bool kThreadSanitizer = false;
-#endif
 
 // What the calls of one launch did: how often each chunk was computed, and the ranges.
 struct Trace {
@@ -181,33 +169,22 @@ TEST(DefaultNumThreads, ObeysTheVariable) {
 TEST(DefaultNumThreads, RefusesNonsense) {
   for (const char* value : {"0", "-1", "two", "3x", "1000000", "99999999999999999999"}) {
     ScopedVariable variable("TILEWRIGHT_NUM_THREADS", value);
-    try {
-      ThreadPool::DefaultNumThreads();
-      ADD_FAILURE() << value;
-    } catch (const RuntimeError& e) {
-      EXPECT_EQ(e.id(), ErrorId::kBadOption);
-      EXPECT_NE(std::string(e.what()).find(value), std::string::npos);
-    }
+    ExpectError(ErrorId::kBadOption, value, [] { ThreadPool::DefaultNumThreads(); });
   }
 }
 
-// A folder with the files of a control group, removed at the end.
+// A folder with the files of a control group.
 class FakeRoot {
  public:
-  FakeRoot() {
-    std::string name = (std::filesystem::temp_directory_path() / "tw_cgroup_XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~FakeRoot() { std::filesystem::remove_all(path_); }
   void Write(const std::string& file, const std::string& text) {
-    std::filesystem::path full = path_ + file;
+    std::filesystem::path full = folder_ / file;
     std::filesystem::create_directories(full.parent_path());
     std::ofstream(full) << text;
   }
-  const std::string& path() const { return path_; }
+  std::string path() const { return folder_ / ""; }
 
  private:
-  std::string path_;
+  ScratchFolder folder_;
 };
 
 TEST(CgroupCpuLimit, NoneWithoutGroups) {

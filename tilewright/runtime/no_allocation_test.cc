@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// A run of a module with fixed shapes allocates nothing and takes no lock. This program's own malloc and
+// pthread_mutex_lock stand before the system's and count calls, on every thread, while a test asks for it.
+#include <dlfcn.h>
+#include <pthread.h>
+
+#include <atomic>
+#include <thread>
+
+#include "tilewright/runtime/context.h"
+#include "tilewright/runtime/device.h"
+#include "tilewright/runtime/test_support.h"
+#include "tilewright/runtime/thread_pool.h"
+
+namespace {
+
+std::atomic<bool> counting{false};
+std::atomic<int> allocations{0};
+std::atomic<int> locks{0};
+
+void Count(std::atomic<int>& counter) {
+  if (counting.load(std::memory_order_relaxed)) ++counter;
+}
+
+}  // namespace
+
+// The sanitizers have their own interceptors for these.
+#if defined(__GLIBC__) && !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
+#define TW_CAN_COUNT 1
+
+extern "C" {
+
+void* __libc_malloc(size_t);
+void* __libc_calloc(size_t, size_t);
+void* __libc_realloc(void*, size_t);
+void* __libc_memalign(size_t, size_t);
+
+__attribute__((visibility("default"))) void* malloc(size_t size) noexcept {
+  Count(allocations);
+  return __libc_malloc(size);
+}
+__attribute__((visibility("default"))) void* calloc(size_t count, size_t size) noexcept {
+  Count(allocations);
+  return __libc_calloc(count, size);
+}
+__attribute__((visibility("default"))) void* realloc(void* old, size_t size) noexcept {
+  Count(allocations);
+  return __libc_realloc(old, size);
+}
+__attribute__((visibility("default"))) void* aligned_alloc(size_t alignment, size_t size) noexcept {
+  Count(allocations);
+  return __libc_memalign(alignment, size);
+}
+
+__attribute__((visibility("default"))) int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
+  using Lock = int (*)(pthread_mutex_t*);
+  static std::atomic<Lock> system{nullptr};
+  Lock lock = system.load();
+  if (lock == nullptr) {
+    lock = reinterpret_cast<Lock>(dlsym(RTLD_NEXT, "pthread_mutex_lock"));
+    system.store(lock);
+  }
+  Count(locks);
+  return lock(mutex);
+}
+
+}  // extern "C"
+#else
+#define TW_CAN_COUNT 0
+#endif
+
+namespace tilewright::runtime {
+namespace {
+
+void Copy(void* const* buffers, const int64_t*, int64_t begin, int64_t end, const tw_runtime_table*) {
+  for (int64_t i = begin * 4; i < end * 4; ++i) {
+    static_cast<float*>(buffers[2])[i] = static_cast<const float*>(buffers[0])[i];
+  }
+}
+void Nothing(void* const*, const int64_t*, int64_t, int64_t, const tw_runtime_table*) {}
+
+class Counting {
+ public:
+  Counting() {
+    allocations = 0;
+    locks = 0;
+    counting = true;
+  }
+  ~Counting() { counting = false; }
+};
+
+void RunOften(Context& context, const std::vector<float>& x, const DLTensor& bound) {
+  for (int run = 0; run < 20; ++run) {
+    context.SetInput(0, x.data(), 1024);
+    context.Run();
+    context.BindInput(0, &bound);
+    context.Run();
+    context.Output(0);
+    if (run % 8 == 7) std::this_thread::sleep_for(std::chrono::milliseconds(3));
+  }
+}
+
+TEST(NoAllocation, TheCountersWork) {
+  if (!TW_CAN_COUNT) GTEST_SKIP() << "this build cannot count allocations";
+  {
+    Counting now;
+    FreeHost(AllocateHost(100));
+    ThreadPool::Global().Reserve(1);  // takes the pool's mutex
+  }
+  EXPECT_GE(allocations, 1);
+  EXPECT_GE(locks, 1);
+}
+
+TEST(NoAllocation, OnThePathOfARun) {
+  if (!TW_CAN_COUNT) GTEST_SKIP() << "this build cannot count allocations";
+  alignas(64) static const float weights[4] = {};
+  auto module = Module::FromProgram("copy", ScaleTwiceProgram(64), {&Copy, &Nothing},
+                                    std::as_bytes(std::span(weights)), nullptr);
+  for (bool profile : {false, true}) {
+    Context context(module, {.num_threads = 3, .profile = profile});
+    alignas(64) static float other[256];
+    std::vector<float> x(256, 1.0f);
+    int64_t shape[] = {64, 4};
+    DLTensor bound{other, {kDLCPU, 0}, 2, kFloat32, shape, nullptr, 0};
+    context.InputBuffer(0);
+    // The first run as well, runs after a pause that sends the workers to sleep, and runs on new pointers.
+    {
+      Counting now;
+      RunOften(context, x, bound);
+    }
+    EXPECT_EQ(allocations, 0);
+    EXPECT_EQ(locks, 0);
+  }
+}
+
+}  // namespace
+}  // namespace tilewright::runtime
