@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+// Element-wise functions of two and three arguments with numpy broadcasting, and casts.
+#include "tilewright/op/common.h"
+
+namespace tilewright {
+namespace {
+
+enum class Result { kOperand, kBool };
+enum class Domain { kAny, kNumber, kInteger, kBool };
+
+struct BinaryRow {
+  const char* name;
+  const char* doc;
+  Domain domain;
+  Result result;
+  Expr (*f)(const Expr& a, const Expr& b);
+};
+
+template <BinaryOp op>
+Expr Apply(const Expr& a, const Expr& b) {
+  return MakeBinary(op, a, b);
+}
+template <Intrinsic op>
+Expr ApplyBits(const Expr& a, const Expr& b) {
+  return MakeCall(op, {a, b});
+}
+
+/// Integer division by zero has no value; 1 stands in so that no target traps.
+Expr SafeDivisor(const Expr& b) { return MakeSelect(Eq(b, ConstLike(b, 0)), ConstLike(b, 1), b); }
+
+Expr DivideOf(const Expr& a, const Expr& b) {
+  return a.dtype().is_float() ? a / b : TruncDiv(a, SafeDivisor(b));
+}
+Expr FloorModOf(const Expr& a, const Expr& b) {
+  if (!a.dtype().is_float()) return FloorMod(a, SafeDivisor(b));
+  Expr r = TruncMod(a, b), zero = ConstLike(a, 0);
+  Expr opposite = MakeBinary(BinaryOp::kAnd, Ne(r, zero), Ne(r < zero, b < zero));
+  return MakeSelect(opposite, r + b, r);
+}
+Expr TruncModOf(const Expr& a, const Expr& b) {
+  return a.dtype().is_float() ? TruncMod(a, b) : TruncMod(a, SafeDivisor(b));
+}
+/// A shift by the width or more yields 0.
+Expr Shift(Intrinsic op, const Expr& a, const Expr& b) {
+  Expr width = ConstLike(b, a.dtype().bits);
+  Expr inside = b < width;
+  return MakeSelect(inside, MakeCall(op, {a, MakeSelect(inside, b, ConstLike(b, 0))}), ConstLike(a, 0));
+}
+
+const BinaryRow kRows[] = {
+    {"Add", "a + b; integers wrap", Domain::kNumber, Result::kOperand, Apply<BinaryOp::kAdd>},
+    {"Sub", "a - b; integers wrap", Domain::kNumber, Result::kOperand, Apply<BinaryOp::kSub>},
+    {"Mul", "a * b; integers wrap", Domain::kNumber, Result::kOperand, Apply<BinaryOp::kMul>},
+    {"Div", "a / b; integers round towards zero", Domain::kNumber, Result::kOperand, DivideOf},
+    {"FloorMod", "remainder with the divisor's sign", Domain::kNumber, Result::kOperand, FloorModOf},
+    {"TruncMod", "remainder with the dividend's sign", Domain::kNumber, Result::kOperand, TruncModOf},
+    {"Minimum", "the smaller; NaN if either is", Domain::kNumber, Result::kOperand, Apply<BinaryOp::kMin>},
+    {"Maximum", "the larger; NaN if either is", Domain::kNumber, Result::kOperand, Apply<BinaryOp::kMax>},
+    {"Equal", "a == b", Domain::kAny, Result::kBool, Apply<BinaryOp::kEq>},
+    {"NotEqual", "a != b", Domain::kAny, Result::kBool, Apply<BinaryOp::kNe>},
+    {"Less", "a < b", Domain::kNumber, Result::kBool, Apply<BinaryOp::kLt>},
+    {"LessEqual", "a <= b", Domain::kNumber, Result::kBool, Apply<BinaryOp::kLe>},
+    {"And", "logical and", Domain::kBool, Result::kBool, Apply<BinaryOp::kAnd>},
+    {"Or", "logical or", Domain::kBool, Result::kBool, Apply<BinaryOp::kOr>},
+    {"Xor", "logical exclusive or", Domain::kBool, Result::kBool, Apply<BinaryOp::kNe>},
+    {"BitwiseAnd", "and of all bits", Domain::kInteger, Result::kOperand, ApplyBits<Intrinsic::k_bit_and>},
+    {"BitwiseOr", "or of all bits", Domain::kInteger, Result::kOperand, ApplyBits<Intrinsic::k_bit_or>},
+    {"BitwiseXor", "exclusive or of all bits", Domain::kInteger, Result::kOperand,
+     ApplyBits<Intrinsic::k_bit_xor>},
+    {"ShiftLeft", "a << b; 0 from the type's width on", Domain::kInteger, Result::kOperand,
+     [](const Expr& a, const Expr& b) { return Shift(Intrinsic::k_shift_left, a, b); }},
+    {"ShiftRight", "a >> b; 0 from the type's width on", Domain::kInteger, Result::kOperand,
+     [](const Expr& a, const Expr& b) { return Shift(Intrinsic::k_shift_right, a, b); }},
+};
+
+void CheckDomain(const InferContext& ctx, Domain domain) {
+  DataType t = ctx.Input(0).dtype;
+  bool number = t.is_float() || t.is_integer();
+  bool fine = domain == Domain::kAny || (domain == Domain::kNumber && number) ||
+              (domain == Domain::kInteger && t.is_integer()) || (domain == Domain::kBool && t.is_bool());
+  if (!fine) ctx.Fail("TW2112", fmt::format("there is no such operation on {}", t.ToString()));
+}
+
+std::vector<te::Tensor> LowerBroadcast(const LowerContext& ctx,
+                                       const std::function<Expr(const std::vector<Expr>&)>& f) {
+  return {ctx.Compute([&](const Indices& i) {
+    std::vector<Expr> args;
+    for (size_t k = 0; k < ctx.size(); ++k) args.push_back(ctx.ReadBroadcast(k, i));
+    return InComputeType(ctx.OutputType().dtype, args, f);
+  })};
+}
+
+OpDef BroadcastOp(std::string name, std::string doc) {
+  OpDef def;
+  def.name = std::move(name);
+  def.doc = std::move(doc);
+  def.inputs = {{"a"}, {"b"}};
+  def.pattern = FusePattern::kBroadcast;
+  def.layout_agnostic = true;
+  return def;
+}
+
+OpDef MakeRow(const BinaryRow& row) {
+  OpDef def = BroadcastOp(row.name, row.doc);
+  def.infer = [domain = row.domain, result = row.result](const InferContext& ctx) {
+    CheckDomain(ctx, domain);
+    RequireSameDType(ctx, 0, 1);
+    return InferBroadcast(ctx, result == Result::kBool ? kBool : ctx.Input(0).dtype);
+  };
+  def.lower = [f = row.f](const LowerContext& ctx) {
+    return LowerBroadcast(ctx, [&](const std::vector<Expr>& x) { return f(x[0], x[1]); });
+  };
+  return def;
+}
+
+[[maybe_unused]] const bool kRegistered = [] {
+  for (const BinaryRow& row : kRows) OpRegistry::Register(MakeRow(row));
+  return true;
+}();
+
+/// base^n for integers, by squaring; a negative exponent gives what truncation of the real power would.
+Expr IntegerPower(const Expr& base, const Expr& exponent) {
+  const DataType t = base.dtype();
+  Expr one = MakeConst(t, 1), result = one, square = base, e = MakeCast(kI64, exponent);
+  for (int bit = 0; bit < 6; ++bit) {  // 2^63 is the largest power that any integer type holds
+    Expr set =
+        Ne(MakeCall(Intrinsic::k_bit_and, {e, MakeConst(kI64, int64_t{1} << bit)}), MakeConst(kI64, 0));
+    result = MakeSelect(set, result * square, result);
+    square = square * square;
+  }
+  Expr zero = MakeConst(t, 0);
+  Expr low = MakeSelect(Eq(base, one), one, zero);
+  if (t.is_int()) {
+    Expr odd = Ne(MakeCall(Intrinsic::k_bit_and, {e, MakeConst(kI64, 1)}), MakeConst(kI64, 0));
+    low = MakeSelect(Eq(base, MakeConst(t, -1)), MakeSelect(odd, MakeConst(t, -1), one), low);
+  }
+  return MakeSelect(e < MakeConst(kI64, 0), low, result);
+}
+
+Expr PowerOf(const Expr& base, const Expr& exponent) {
+  if (!base.dtype().is_float() && !exponent.dtype().is_float()) return IntegerPower(base, exponent);
+  DataType t = base.dtype().is_float() ? ComputeType(base.dtype())
+                                       : (exponent.dtype() == kF64 || base.dtype().bits > 16 ? kF64 : kF32);
+  return MakeCast(base.dtype(), MakeCall(Intrinsic::k_pow, {MakeCast(t, base), MakeCast(t, exponent)}));
+}
+
+TW_OP(Pow) = [] {
+  OpDef def = BroadcastOp("Pow", "a^b in a's type; the exponent may have another type");
+  def.infer = [](const InferContext& ctx) { return InferBroadcast(ctx, ctx.Input(0).dtype); };
+  def.lower = [](const LowerContext& ctx) -> std::vector<te::Tensor> {
+    return {ctx.Compute(
+        [&](const Indices& i) { return PowerOf(ctx.ReadBroadcast(0, i), ctx.ReadBroadcast(1, i)); })};
+  };
+  return def;
+}();
+
+TW_OP(PRelu) = [] {
+  OpDef def = BroadcastOp("PRelu", "x < 0 ? slope * x : x");
+  def.inputs = {{"x"}, {"slope"}};
+  def.infer = [](const InferContext& ctx) {
+    RequireSameDType(ctx, 0, 1);
+    return InferBroadcast(ctx, ctx.Input(0).dtype);
+  };
+  def.lower = [](const LowerContext& ctx) {
+    return LowerBroadcast(ctx, [](const std::vector<Expr>& x) {
+      return MakeSelect(x[0] < ConstLike(x[0], 0), x[1] * x[0], x[0]);
+    });
+  };
+  return def;
+}();
+
+TW_OP(Where) = [] {
+  OpDef def = BroadcastOp("Where", "condition ? a : b");
+  def.inputs = {{"condition"}, {"a"}, {"b"}};
+  def.infer = [](const InferContext& ctx) {
+    RequireDType(ctx, 0, kBool);
+    RequireSameDType(ctx, 1, 2);
+    return InferBroadcast(ctx, ctx.Input(1).dtype);
+  };
+  def.lower = [](const LowerContext& ctx) -> std::vector<te::Tensor> {
+    return {ctx.Compute([&](const Indices& i) {
+      return MakeSelect(ctx.ReadBroadcast(0, i), ctx.ReadBroadcast(1, i), ctx.ReadBroadcast(2, i));
+    })};
+  };
+  return def;
+}();
+
+struct CastAttrs {
+  DataType to = kF32;
+  static constexpr auto Fields() {
+    return std::tuple(AttrField("to", &CastAttrs::to, "the result's element type"));
+  }
+};
+
+/// To bool: whether x is not 0. A bool counts as 0 or 1.
+Expr ConvertTo(DataType to, const Expr& x) {
+  if (to.is_bool()) return x.dtype().is_bool() ? x : Ne(x, ConstLike(x, 0));
+  return MakeCast(to, x);
+}
+
+TW_OP(Cast) = [] {
+  OpDef def;
+  def.name = "Cast";
+  def.doc = "x in another element type; floats truncate to integers, integers wrap";
+  def.inputs = {{"x"}};
+  def.attrs = DescribeAttrs<CastAttrs>();
+  def.infer = [](const InferContext& ctx) -> std::vector<Type> {
+    TensorType t = ctx.Input(0);
+    t.dtype = ctx.Attr<CastAttrs>().to;
+    return {Type(std::move(t))};
+  };
+  def.lower = [](const LowerContext& ctx) -> std::vector<te::Tensor> {
+    return {
+        ctx.Compute([&](const Indices& i) { return ConvertTo(ctx.Attr<CastAttrs>().to, ctx.Read(0, i)); })};
+  };
+  def.pattern = FusePattern::kElementwise;
+  def.layout_agnostic = true;
+  return def;
+}();
+
+}  // namespace
+}  // namespace tilewright

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+// Convolution and its transpose, over any number of spatial axes. x is [N, C, spatial...].
+#include "tilewright/op/common.h"
+#include "tilewright/op/window.h"
+
+namespace tilewright {
+namespace {
+
+struct ConvAttrs {
+  std::vector<int64_t> strides, dilations, pads;
+  int64_t groups = 1;
+  static constexpr auto Fields() {
+    return std::tuple(AttrField("strides", &ConvAttrs::strides, "step along each spatial axis"),
+                      AttrField("dilations", &ConvAttrs::dilations, "distance of the window's elements"),
+                      AttrField("pads", &ConvAttrs::pads, "zeros before each spatial axis, then behind each"),
+                      AttrField("groups", &ConvAttrs::groups, "groups of channels that see one another"));
+  }
+};
+
+Window WindowOf(const ConvAttrs& attrs, const std::vector<Expr>& weight) {
+  return {.kernel = {weight.begin() + 2, weight.end()},
+          .strides = attrs.strides,
+          .dilations = attrs.dilations,
+          .pads = attrs.pads};
+}
+
+/// What both directions require: ranks, types, groups, window attributes.
+void CheckConv(const InferContext& ctx) {
+  const auto& attrs = ctx.Attr<ConvAttrs>();
+  RequireRank(ctx, 0, 3, 8);
+  RequireRank(ctx, 1, ctx.Input(0).rank(), ctx.Input(0).rank());
+  RequireSameDType(ctx, 0, 1);
+  CheckWindow(ctx, WindowOf(attrs, ctx.Input(1).shape), size_t(ctx.Input(0).rank()) - 2);
+  if (attrs.groups < 1) ctx.Fail("TW2110", fmt::format("groups is {}, expected 1 or more", attrs.groups));
+  auto channels = AsInt(ctx.Input(0).shape[1]), filters = AsInt(ctx.Input(1).shape[0]);
+  if ((channels && *channels % attrs.groups) || (filters && *filters % attrs.groups)) {
+    ctx.Fail("TW2110", fmt::format("{} groups do not divide the channels", attrs.groups));
+  }
+}
+
+void CheckBias(const InferContext& ctx, const Expr& channels) {
+  if (!ctx.Has(2)) return;
+  RequireRank(ctx, 2, 1, 1);
+  RequireSameDType(ctx, 0, 2);
+  ctx.SameDim(ctx.Input(2).shape[0], channels, "bias and output channels");
+}
+
+std::vector<Type> InferConv(const InferContext& ctx) {
+  CheckConv(ctx);
+  const auto& attrs = ctx.Attr<ConvAttrs>();
+  const TensorType &x = ctx.Input(0), &w = ctx.Input(1);
+  ctx.SameDim(x.shape[1], w.shape[1] * Expr(attrs.groups), "channels of x and of the weight times groups");
+  CheckBias(ctx, w.shape[0]);
+  std::vector<Expr> shape = {x.shape[0], w.shape[0]};
+  Window window = WindowOf(attrs, w.shape);
+  for (size_t d = 0; d < window.kernel.size(); ++d) {
+    shape.push_back(OutputExtent(ctx, window, d, x.shape[d + 2], false));
+  }
+  return OneResult(x.dtype, shape);
+}
+
+Annotations ConvAnnotations(const ConvAttrs& attrs, const std::string& rule, bool depthwise) {
+  return {{"rule", rule},
+          {"strides", attrs.strides},
+          {"dilations", attrs.dilations},
+          {"groups", attrs.groups},
+          {"depthwise", depthwise}};
+}
+
+/// Adds the bias and rounds to the result's type as a stage of its own, where either is there to do.
+std::vector<te::Tensor> Epilogue(const LowerContext& ctx, const te::Tensor& main) {
+  const DataType result = ctx.OutputType().dtype;
+  if (!ctx.Has(2) && main.dtype() == result) return {main};
+  return {ctx.Compute([&](const Indices& i) {
+    Expr y = AtLogical(ctx, main, i);
+    if (ctx.Has(2)) y = y + ToCompute(ctx.Read(2, {i[1]}));
+    return MakeCast(result, y);
+  })};
+}
+
+std::string MainSuffix(const LowerContext& ctx) {
+  DataType t = ctx.OutputType().dtype;
+  return ctx.Has(2) || ComputeType(t) != t ? ".conv" : "";
+}
+
+std::vector<te::Tensor> LowerConv(const LowerContext& ctx) {
+  const auto& attrs = ctx.Attr<ConvAttrs>();
+  const auto& w = ctx.InputType(1).shape;
+  const Window window = WindowOf(attrs, w);
+  const Expr per_group = w[1], filters = FloorDiv(w[0], Expr(attrs.groups));
+  const bool single = IsInt(per_group, 1);
+  const DataType dtype = ctx.InputType(0).dtype;
+  auto read = PaddedRead(ctx, window, MakeConst(dtype, 0));
+  te::Tensor main = ctx.Compute(
+      [&](const Indices& o) -> te::Body {
+        std::vector<IterVar> axes;
+        if (!single) axes.push_back(te::ReduceAxis(per_group, "c"));
+        const Expr c = single ? Expr(0) : Expr(axes[0].var);
+        for (size_t d = 0; d < window.kernel.size(); ++d) {
+          axes.push_back(te::ReduceAxis(window.kernel[d], fmt::format("k{}", d)));
+        }
+        Indices from = {o[0], attrs.groups == 1 ? c : FloorDiv(o[1], filters) * per_group + c};
+        Indices weight = {o[1], c};
+        for (size_t d = 0; d < window.kernel.size(); ++d) {
+          const Expr k = axes[d + !single].var;
+          from.push_back(o[d + 2] * Expr(window.strides[d]) + k * Expr(window.dilations[d]));
+          weight.push_back(k);
+        }
+        return te::Sum(ToCompute(read(from)) * ToCompute(ctx.Read(1, weight)), axes);
+      },
+      0, ConvAnnotations(attrs, "conv", single && attrs.groups > 1), MainSuffix(ctx));
+  return Epilogue(ctx, main);
+}
+
+Expr ConvFlops(const InferContext& ctx) {
+  const auto& w = ctx.Input(1).shape;
+  Expr outputs = InferConv(ctx)[0].tensor()->NumElements();
+  return Expr(2) * outputs * Product({w.begin() + 1, w.end()});
+}
+
+TW_OP(Conv) = OpDef{
+    .name = "Conv",
+    .doc = "convolution of x [N, C, spatial...] with w [O, C / groups, kernel...], plus bias [O]",
+    .inputs = {{"x"}, {"w"}, {.name = "bias", .optional = true}},
+    .attrs = DescribeAttrs<ConvAttrs>(),
+    .infer = InferConv,
+    .lower = LowerConv,
+    .pattern = FusePattern::kHeavy,
+    .flops = ConvFlops,
+};
+
+// ---- ConvTranspose
+
+struct ConvTransposeAttrs : ConvAttrs {
+  std::vector<int64_t> output_padding;
+  static constexpr auto Fields() {
+    using S = ConvTransposeAttrs;
+    return std::tuple(
+        AttrField<S, std::vector<int64_t>>("strides", &S::strides, "step along each spatial axis"),
+        AttrField<S, std::vector<int64_t>>("dilations", &S::dilations, "distance of the window's elements"),
+        AttrField<S, std::vector<int64_t>>("pads", &S::pads, "cut off before each spatial axis, then behind"),
+        AttrField<S, int64_t>("groups", &S::groups, "groups of channels that see one another"),
+        AttrField<S, std::vector<int64_t>>("output_padding", &S::output_padding, "added behind each axis"));
+  }
+};
+
+std::vector<Type> InferConvTranspose(const InferContext& ctx) {
+  const auto& attrs = ctx.Attr<ConvTransposeAttrs>();
+  const TensorType &x = ctx.Input(0), &w = ctx.Input(1);
+  RequireRank(ctx, 0, 3, 8);
+  RequireRank(ctx, 1, x.rank(), x.rank());
+  RequireSameDType(ctx, 0, 1);
+  Window window = WindowOf(attrs, w.shape);
+  CheckWindow(ctx, window, size_t(x.rank()) - 2);
+  if (attrs.output_padding.size() != window.kernel.size()) {
+    ctx.Fail("TW2110", fmt::format("output_padding must have {} entries", window.kernel.size()));
+  }
+  auto channels = AsInt(x.shape[1]);
+  if (attrs.groups < 1 || (channels && *channels % attrs.groups)) {
+    ctx.Fail("TW2110", fmt::format("{} groups do not divide the channels", attrs.groups));
+  }
+  ctx.SameDim(x.shape[1], w.shape[0], "channels of x and of the weight");
+  std::vector<Expr> shape = {x.shape[0], w.shape[1] * Expr(attrs.groups)};
+  CheckBias(ctx, shape[1]);
+  const size_t spatial = window.kernel.size();
+  for (size_t d = 0; d < spatial; ++d) {
+    Expr extent = (x.shape[d + 2] - Expr(1)) * Expr(attrs.strides[d]) +
+                  (window.kernel[d] - Expr(1)) * Expr(attrs.dilations[d]) +
+                  Expr(1 + attrs.output_padding[d] - attrs.pads[d] - attrs.pads[d + spatial]);
+    auto known = AsInt(extent);
+    if (known && *known < 0) ctx.Fail("TW2110", fmt::format("pads leave no output along spatial axis {}", d));
+    shape.push_back(extent);
+  }
+  return OneResult(x.dtype, shape);
+}
+
+/// x with strides - 1 zeros between its elements and a border, so that a plain convolution with the window
+/// mirrored gives the result.
+te::Tensor Spread(const LowerContext& ctx, const Window& window) {
+  const auto& x = ctx.InputType(0).shape;
+  std::vector<Expr> shape = {x[0], x[1]}, before;
+  for (size_t d = 0; d < window.kernel.size(); ++d) {
+    Expr reach = (window.kernel[d] - Expr(1)) * Expr(window.dilations[d]);
+    before.push_back(reach - Expr(window.pads[d]));
+    shape.push_back(ctx.OutputType().shape[d + 2] + reach);
+  }
+  return ctx.Intermediate("pad", shape, [&](const Indices& i) {
+    Indices from = {i[0], i[1]};
+    std::vector<Expr> inside;
+    for (size_t d = 0; d < before.size(); ++d) {
+      Expr at = i[d + 2] - before[d], stride(window.strides[d]);
+      inside.push_back(at >= Expr(0));
+      from.push_back(FloorDiv(at, stride));
+      inside.push_back(from.back() < x[d + 2]);
+      if (window.strides[d] > 1) inside.push_back(Eq(FloorMod(at, stride), Expr(0)));
+    }
+    Expr value = ctx.Read(0, from);
+    return MakeIfThenElse(AllOf(inside), value, MakeConst(value.dtype(), 0));
+  });
+}
+
+std::vector<te::Tensor> LowerConvTranspose(const LowerContext& ctx) {
+  const auto& attrs = ctx.Attr<ConvTransposeAttrs>();
+  const auto &x = ctx.InputType(0).shape, &w = ctx.InputType(1).shape;
+  const Window window = WindowOf(attrs, w);
+  const Expr per_group = FloorDiv(x[1], Expr(attrs.groups)), filters = w[1];
+  te::Tensor spread = Spread(ctx, window);
+  te::Tensor main = ctx.Compute(
+      [&](const Indices& o) {
+        std::vector<IterVar> axes = {te::ReduceAxis(per_group, "c")};
+        Expr c = axes[0].var, filter = o[1];
+        if (attrs.groups > 1) {
+          c = FloorDiv(o[1], filters) * per_group + c;
+          filter = FloorMod(o[1], filters);
+        }
+        Indices from = {o[0], c}, weight = {c, filter};
+        for (size_t d = 0; d < window.kernel.size(); ++d) {
+          axes.push_back(te::ReduceAxis(window.kernel[d], fmt::format("k{}", d)));
+          const Expr k = axes.back().var;
+          from.push_back(o[d + 2] + k * Expr(window.dilations[d]));
+          weight.push_back(window.kernel[d] - Expr(1) - k);
+        }
+        return te::Sum(ToCompute(spread(from)) * ToCompute(ctx.Read(1, weight)), axes);
+      },
+      0, ConvAnnotations(attrs, "conv_transpose", false), MainSuffix(ctx));
+  return Epilogue(ctx, main);
+}
+
+TW_OP(ConvTranspose) = OpDef{
+    .name = "ConvTranspose",
+    .doc = "transposed convolution of x [N, C, spatial...] with w [C, O / groups, kernel...], plus bias [O]",
+    .inputs = {{"x"}, {"w"}, {.name = "bias", .optional = true}},
+    .attrs = DescribeAttrs<ConvTransposeAttrs>(),
+    .infer = InferConvTranspose,
+    .lower = LowerConvTranspose,
+    .pattern = FusePattern::kHeavy,
+    .flops =
+        [](const InferContext& ctx) {
+          const auto& w = ctx.Input(1).shape;
+          return Expr(2) * ctx.Input(0).NumElements() * Product({w.begin() + 1, w.end()});
+        },
+};
+
+}  // namespace
+}  // namespace tilewright

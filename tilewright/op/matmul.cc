@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// Matrix products and Einstein sums.
+#include <map>
+
+#include "tilewright/op/common.h"
+
+namespace tilewright {
+namespace {
+
+struct MatMulAttrs {
+  bool transpose_a = false, transpose_b = false;
+  static constexpr auto Fields() {
+    return std::tuple(
+        AttrField("transpose_a", &MatMulAttrs::transpose_a, "the last two axes of a are swapped"),
+        AttrField("transpose_b", &MatMulAttrs::transpose_b, "the last two axes of b are swapped"));
+  }
+};
+
+/// Rows, columns and inner extent of a product.
+struct MatMulDims {
+  Expr m, n, ka, kb;
+  std::vector<Expr> batch_a, batch_b;
+};
+
+MatMulDims DimsOf(const std::vector<Expr>& a, const std::vector<Expr>& b, const MatMulAttrs& attrs) {
+  const size_t ra = a.size(), rb = b.size();
+  return {.m = a[ra - (attrs.transpose_a ? 1 : 2)],
+          .n = b[rb - (attrs.transpose_b ? 2 : 1)],
+          .ka = a[ra - (attrs.transpose_a ? 2 : 1)],
+          .kb = b[rb - (attrs.transpose_b ? 1 : 2)],
+          .batch_a = {a.begin(), a.end() - 2},
+          .batch_b = {b.begin(), b.end() - 2}};
+}
+
+std::vector<Type> InferMatMul(const InferContext& ctx) {
+  RequireRank(ctx, 0, 2, 16);
+  RequireRank(ctx, 1, 2, 16);
+  RequireSameDType(ctx, 0, 1);
+  if (ctx.Input(0).dtype.is_bool()) ctx.Fail("TW2112", "argument 0 is bool, expected a number");
+  MatMulDims d = DimsOf(ctx.Input(0).shape, ctx.Input(1).shape, ctx.Attr<MatMulAttrs>());
+  ctx.SameDim(d.ka, d.kb, "columns of a and rows of b");
+  std::vector<Expr> shape = BroadcastShape(ctx, d.batch_a, d.batch_b);
+  shape.push_back(d.m);
+  shape.push_back(d.n);
+  return OneResult(ctx.Input(0).dtype, shape);
+}
+
+/// Element of argument `i`: batch axes broadcast, then (row, column), swapped when transposed.
+Expr ReadMatrix(const LowerContext& ctx, size_t i, const Indices& out, Expr row, Expr column,
+                bool transposed) {
+  const auto& shape = ctx.InputType(i).shape;
+  const size_t batch = shape.size() - 2, skip = out.size() - shape.size();
+  Indices at;
+  for (size_t d = 0; d < batch; ++d) at.push_back(IsInt(shape[d], 1) ? Expr(0) : out[skip + d]);
+  if (transposed) std::swap(row, column);
+  at.push_back(std::move(row));
+  at.push_back(std::move(column));
+  return ToCompute(ctx.Read(i, at));
+}
+
+std::vector<te::Tensor> LowerMatMul(const LowerContext& ctx) {
+  const auto& attrs = ctx.Attr<MatMulAttrs>();
+  const Expr k = DimsOf(ctx.InputType(0).shape, ctx.InputType(1).shape, attrs).ka;
+  const DataType result = ctx.OutputType().dtype;
+  const bool rounds = ComputeType(result) != result;
+  te::Tensor product = ctx.Compute(
+      [&](const Indices& i) {
+        IterVar r = te::ReduceAxis(k, "k");
+        const size_t rank = i.size();
+        Expr a = ReadMatrix(ctx, 0, i, i[rank - 2], r.var, attrs.transpose_a);
+        Expr b = ReadMatrix(ctx, 1, i, r.var, i[rank - 1], attrs.transpose_b);
+        return te::Sum(a * b, {r});
+      },
+      0, {{"rule", std::string("matmul")}}, rounds ? ".matmul" : "");
+  if (!rounds) return {product};
+  return {ctx.Compute([&](const Indices& i) { return MakeCast(result, AtLogical(ctx, product, i)); })};
+}
+
+TW_OP(MatMul) = OpDef{
+    .name = "MatMul",
+    .doc = "matrix product of the last two axes; the axes before them broadcast",
+    .inputs = {{"a"}, {"b"}},
+    .attrs = DescribeAttrs<MatMulAttrs>(),
+    .infer = InferMatMul,
+    .lower = LowerMatMul,
+    .pattern = FusePattern::kHeavy,
+    .flops =
+        [](const InferContext& ctx) {
+          MatMulDims d = DimsOf(ctx.Input(0).shape, ctx.Input(1).shape, ctx.Attr<MatMulAttrs>());
+          return Expr(2) * Product(BroadcastShape(ctx, d.batch_a, d.batch_b)) * d.m * d.n * d.ka;
+        },
+};
+
+struct EinsumAttrs {
+  std::string equation;
+  static constexpr auto Fields() {
+    return std::tuple(AttrField("equation", &EinsumAttrs::equation,
+                                "letters per argument and result, without ellipsis: \"bij,bjk->bik\""));
+  }
+};
+
+struct Equation {
+  std::vector<std::string> terms;
+  std::string result;
+};
+
+/// Splits "ab,bc->ac"; the result part is required.
+std::optional<Equation> SplitEquation(const std::string& text) {
+  size_t arrow = text.find("->");
+  if (arrow == std::string::npos) return std::nullopt;
+  Equation equation{{""}, text.substr(arrow + 2)};
+  for (char c : text.substr(0, arrow)) {
+    if (c == ',') {
+      equation.terms.emplace_back();
+    } else {
+      equation.terms.back() += c;
+    }
+  }
+  return equation;
+}
+
+std::map<char, Expr> LabelExtents(const Equation& equation,
+                                  const std::function<const std::vector<Expr>&(size_t)>& shape_of) {
+  std::map<char, Expr> extents;
+  for (size_t t = 0; t < equation.terms.size(); ++t) {
+    for (size_t d = 0; d < equation.terms[t].size(); ++d) {
+      Expr& extent = extents[equation.terms[t][d]];
+      const Expr& mine = shape_of(t)[d];
+      if (!extent || IsInt(extent, 1)) extent = mine;
+    }
+  }
+  return extents;
+}
+
+std::vector<Type> InferEinsum(const InferContext& ctx) {
+  const std::string& text = ctx.Attr<EinsumAttrs>().equation;
+  auto equation = SplitEquation(text);
+  if (!equation || equation->terms.size() != ctx.size()) {
+    ctx.Fail("TW2110", fmt::format("equation '{}' does not fit {} arguments", text, ctx.size()));
+  }
+  for (size_t t = 0; t < ctx.size(); ++t) {
+    RequireSameDType(ctx, 0, t);
+    int rank = int(equation->terms[t].size());
+    RequireRank(ctx, t, rank, rank);
+  }
+  auto extents =
+      LabelExtents(*equation, [&](size_t t) -> const std::vector<Expr>& { return ctx.Input(t).shape; });
+  for (size_t t = 0; t < ctx.size(); ++t) {
+    for (size_t d = 0; d < equation->terms[t].size(); ++d) {
+      const Expr& mine = ctx.Input(t).shape[d];
+      char label = equation->terms[t][d];
+      if (!IsInt(mine, 1)) ctx.SameDim(mine, extents[label], fmt::format("dimension '{}'", label));
+    }
+  }
+  std::vector<Expr> shape;
+  for (char label : equation->result) {
+    if (!extents.count(label)) {
+      ctx.Fail("TW2110", fmt::format("'{}' of the result of '{}' is in no argument", label, text));
+    }
+    shape.push_back(extents[label]);
+  }
+  return OneResult(ctx.Input(0).dtype, shape);
+}
+
+std::vector<te::Tensor> LowerEinsum(const LowerContext& ctx) {
+  const Equation equation = *SplitEquation(ctx.Attr<EinsumAttrs>().equation);
+  auto extents =
+      LabelExtents(equation, [&](size_t t) -> const std::vector<Expr>& { return ctx.InputType(t).shape; });
+  te::Tensor total = ctx.Compute(
+      [&](const Indices& out) -> te::Body {
+        std::map<char, Expr> at;
+        for (size_t d = 0; d < out.size(); ++d) at[equation.result[d]] = out[d];
+        std::vector<IterVar> axes;
+        for (auto& [label, extent] : extents) {
+          if (at.count(label)) continue;
+          axes.push_back(te::ReduceAxis(extent, std::string(1, label)));
+          at[label] = axes.back().var;
+        }
+        Expr product = nullptr;
+        for (size_t t = 0; t < equation.terms.size(); ++t) {
+          Indices index;
+          for (size_t d = 0; d < equation.terms[t].size(); ++d) {
+            index.push_back(IsInt(ctx.InputType(t).shape[d], 1) ? Expr(0) : at[equation.terms[t][d]]);
+          }
+          Expr x = ToCompute(ctx.Read(t, index));
+          product = product ? product * x : x;
+        }
+        if (axes.empty()) return product;
+        return te::Sum(product, axes);
+      },
+      0, {}, ".sum");
+  return {ctx.Compute(
+      [&](const Indices& i) { return MakeCast(ctx.OutputType().dtype, AtLogical(ctx, total, i)); })};
+}
+
+TW_OP(Einsum) = OpDef{
+    .name = "Einsum",
+    .doc = "sum of products over the letters that the result lacks",
+    .inputs = {{.name = "x", .variadic = true}},
+    .attrs = DescribeAttrs<EinsumAttrs>(),
+    .infer = InferEinsum,
+    .lower = LowerEinsum,
+    .pattern = FusePattern::kReduction,
+};
+
+}  // namespace
+}  // namespace tilewright

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// Normalisation over axes. 16-bit floats are accumulated in f32.
+#include "tilewright/op/common.h"
+
+namespace tilewright {
+namespace {
+
+struct AxisAttrs {
+  int64_t axis = -1;
+  static constexpr auto Fields() {
+    return std::tuple(AttrField("axis", &AxisAttrs::axis, "axis to normalise over"));
+  }
+};
+struct NormAttrs {
+  std::vector<int64_t> axes = {-1};
+  double epsilon = 1e-5;
+  static constexpr auto Fields() {
+    return std::tuple(AttrField("axes", &NormAttrs::axes, "axes to normalise over"),
+                      AttrField("epsilon", &NormAttrs::epsilon, "added under the square root"));
+  }
+};
+
+std::vector<Type> InferAxis(const InferContext& ctx) {
+  RequireFloat(ctx, 0);
+  CheckedAxis(ctx, ctx.Attr<AxisAttrs>().axis, ctx.Input(0).rank());
+  return OneResult(ctx.Input(0).dtype, ctx.Input(0).shape);
+}
+
+/// Statistics over `axes` of the argument: a tensor with those axes dropped.
+class Statistics {
+ public:
+  Statistics(const LowerContext& ctx, const std::vector<int64_t>& axes)
+      : ctx_(ctx), shape_(ctx.InputType(0).shape), mask_(AxisMask(axes, int(shape_.size()), false)) {
+    for (size_t i = 0; i < shape_.size(); ++i) (mask_[i] ? extents_ : kept_).push_back(shape_[i]);
+  }
+  Indices Kept(const Indices& full) const {
+    Indices kept;
+    for (size_t i = 0; i < full.size(); ++i) {
+      if (!mask_[i]) kept.push_back(full[i]);
+    }
+    return kept;
+  }
+  Expr Count() const { return Product(extents_); }
+  /// A reduction of f(x at the full index) over the axes.
+  te::Tensor Reduce(const std::string& suffix, te::Combiner combiner,
+                    const std::function<Expr(const Indices&)>& f) const {
+    return ctx_.Intermediate(suffix, kept_, [&](const Indices& out) -> te::Body {
+      std::vector<IterVar> axes = ReduceAxes(extents_);
+      Indices full;
+      size_t o = 0, r = 0;
+      for (bool reduced : mask_) full.push_back(reduced ? Expr(axes[r++].var) : out[o++]);
+      return te::Body({f(full)}, axes, combiner);
+    });
+  }
+
+ private:
+  const LowerContext& ctx_;
+  std::vector<Expr> shape_, kept_, extents_;
+  std::vector<bool> mask_;
+};
+
+Expr ReadWide(const LowerContext& ctx, const Indices& i) { return ToCompute(ctx.Read(0, i)); }
+
+/// e^(x - max), and its sum, as stages.
+std::vector<te::Tensor> LowerSoftmax(const LowerContext& ctx, bool logarithm) {
+  Statistics over(ctx, {ctx.Attr<AxisAttrs>().axis});
+  te::Tensor max = over.Reduce("max", te::Combiner::kMax, [&](const Indices& i) { return ReadWide(ctx, i); });
+  auto shifted = [&](const Indices& i) { return ReadWide(ctx, i) - max(over.Kept(i)); };
+  auto exp = [&](const Indices& i) { return MakeCall(Intrinsic::k_exp, {shifted(i)}); };
+  const DataType result = ctx.OutputType().dtype;
+  if (logarithm) {
+    te::Tensor sum = over.Reduce("sum", te::Combiner::kSum, exp);
+    return {ctx.Compute([&](const Indices& i) {
+      return MakeCast(result, shifted(i) - MakeCall(Intrinsic::k_log, {sum(over.Kept(i))}));
+    })};
+  }
+  te::Tensor e = ctx.Intermediate("exp", ctx.InputType(0).shape, exp);
+  te::Tensor sum = over.Reduce("sum", te::Combiner::kSum, [&](const Indices& i) { return e(i); });
+  return {ctx.Compute([&](const Indices& i) { return MakeCast(result, e(i) / sum(over.Kept(i))); })};
+}
+
+TW_OP(Softmax) = OpDef{
+    .name = "Softmax",
+    .doc = "e^x over its sum along an axis",
+    .inputs = {{"x"}},
+    .attrs = DescribeAttrs<AxisAttrs>(),
+    .infer = InferAxis,
+    .lower = [](const LowerContext& ctx) { return LowerSoftmax(ctx, false); },
+    .pattern = FusePattern::kReduction,
+};
+
+TW_OP(LogSoftmax) = OpDef{
+    .name = "LogSoftmax",
+    .doc = "logarithm of Softmax",
+    .inputs = {{"x"}},
+    .attrs = DescribeAttrs<AxisAttrs>(),
+    .infer = InferAxis,
+    .lower = [](const LowerContext& ctx) { return LowerSoftmax(ctx, true); },
+    .pattern = FusePattern::kReduction,
+};
+
+std::vector<Type> InferNorm(const InferContext& ctx) {
+  RequireFloat(ctx, 0);
+  CheckedAxes(ctx, ctx.Attr<NormAttrs>().axes, ctx.Input(0).rank());
+  return OneResult(ctx.Input(0).dtype, ctx.Input(0).shape);
+}
+
+/// (x - centre) / sqrt(mean of (x - centre)^2 + epsilon); the centre is the mean, or 0 for RMS.
+std::vector<te::Tensor> LowerNorm(const LowerContext& ctx, bool centred) {
+  const auto& attrs = ctx.Attr<NormAttrs>();
+  Statistics over(ctx, attrs.axes);
+  const DataType wide = ComputeType(ctx.InputType(0).dtype);
+  const Expr count = MakeCast(wide, over.Count());
+  te::Tensor sum;
+  if (centred)
+    sum = over.Reduce("sum", te::Combiner::kSum, [&](const Indices& i) { return ReadWide(ctx, i); });
+  auto offset = [&](const Indices& i) {
+    return centred ? ReadWide(ctx, i) - sum(over.Kept(i)) / count : ReadWide(ctx, i);
+  };
+  te::Tensor square = over.Reduce("square", te::Combiner::kSum, [&](const Indices& i) {
+    Expr d = offset(i);
+    return d * d;
+  });
+  return {ctx.Compute([&](const Indices& i) {
+    Expr variance = square(over.Kept(i)) / count + MakeConst(wide, attrs.epsilon);
+    return MakeCast(ctx.OutputType().dtype, offset(i) / MakeCall(Intrinsic::k_sqrt, {variance}));
+  })};
+}
+
+TW_OP(MeanVarianceNormalization) = OpDef{
+    .name = "MeanVarianceNormalization",
+    .doc = "(x - mean) / sqrt(variance + epsilon) over axes",
+    .inputs = {{"x"}},
+    .attrs = DescribeAttrs<NormAttrs>(),
+    .infer = InferNorm,
+    .lower = [](const LowerContext& ctx) { return LowerNorm(ctx, true); },
+    .pattern = FusePattern::kReduction,
+};
+
+TW_OP(RMSNormalization) = OpDef{
+    .name = "RMSNormalization",
+    .doc = "x / sqrt(mean of x^2 + epsilon) over axes",
+    .inputs = {{"x"}},
+    .attrs = DescribeAttrs<NormAttrs>(),
+    .infer = InferNorm,
+    .lower = [](const LowerContext& ctx) { return LowerNorm(ctx, false); },
+    .pattern = FusePattern::kReduction,
+};
+
+struct EpsilonAttrs {
+  double epsilon = 1e-5;
+  static constexpr auto Fields() {
+    return std::tuple(AttrField("epsilon", &EpsilonAttrs::epsilon, "added to the variance"));
+  }
+};
+
+std::vector<te::Tensor> LowerBatchNorm(const LowerContext& ctx) {
+  const DataType wide = ComputeType(ctx.OutputType().dtype);
+  return {ctx.Compute([&](const Indices& i) {
+    auto of_channel = [&](size_t k) { return MakeCast(wide, ctx.Read(k, {i[1]})); };
+    Expr deviation =
+        MakeCall(Intrinsic::k_sqrt, {of_channel(4) + MakeConst(wide, ctx.Attr<EpsilonAttrs>().epsilon)});
+    Expr y = (MakeCast(wide, ctx.Read(0, i)) - of_channel(3)) / deviation * of_channel(1) + of_channel(2);
+    return MakeCast(ctx.OutputType().dtype, y);
+  })};
+}
+
+TW_OP(BatchNormalization) = OpDef{
+    .name = "BatchNormalization",
+    .doc = "(x - mean) / sqrt(variance + epsilon) * scale + bias, per channel (axis 1), given statistics",
+    .inputs = {{"x"}, {"scale"}, {"bias"}, {"mean"}, {"variance"}},
+    .attrs = DescribeAttrs<EpsilonAttrs>(),
+    .infer = [](const InferContext& ctx) -> std::vector<Type> {
+      RequireFloat(ctx, 0);
+      RequireRank(ctx, 0, 2, 8);
+      for (size_t k = 1; k < 5; ++k) {
+        RequireRank(ctx, k, 1, 1);
+        ctx.SameDim(ctx.Input(k).shape[0], ctx.Input(0).shape[1], "channels of the statistics and of x");
+      }
+      return InferSame(ctx);
+    },
+    .lower = LowerBatchNorm,
+    .pattern = FusePattern::kBroadcast,
+    .layout_agnostic = true,
+};
+
+struct LrnAttrs {
+  int64_t size = 1;
+  double alpha = 1e-4, beta = 0.75, bias = 1;
+  static constexpr auto Fields() {
+    return std::tuple(AttrField("size", &LrnAttrs::size, "channels to sum over"),
+                      AttrField("alpha", &LrnAttrs::alpha, "factor of the mean square"),
+                      AttrField("beta", &LrnAttrs::beta, "exponent"),
+                      AttrField("bias", &LrnAttrs::bias, "added to the mean square"));
+  }
+};
+
+std::vector<te::Tensor> LowerLrn(const LowerContext& ctx) {
+  const auto& attrs = ctx.Attr<LrnAttrs>();
+  const Expr channels = ctx.InputType(0).shape[1];
+  te::Tensor sum = ctx.Intermediate("sum", ctx.InputType(0).shape, [&](const Indices& i) {
+    IterVar r = te::ReduceAxis(Expr(attrs.size), "r");
+    Indices at = i;
+    at[1] = i[1] + r.var - Expr((attrs.size - 1) / 2);
+    Expr x = ReadWide(ctx, at);
+    Expr inside = AllOf({at[1] >= Expr(0), at[1] < channels});
+    return te::Sum(MakeIfThenElse(inside, x * x, ConstLike(x, 0)), {r});
+  });
+  return {ctx.Compute([&](const Indices& i) {
+    Expr s = sum(i);
+    Expr base = ConstLike(s, attrs.bias) + ConstLike(s, attrs.alpha / double(attrs.size)) * s;
+    Expr scale = MakeCall(Intrinsic::k_pow, {base, ConstLike(s, attrs.beta)});
+    return MakeCast(ctx.OutputType().dtype, ReadWide(ctx, i) / scale);
+  })};
+}
+
+TW_OP(LRN) = OpDef{
+    .name = "LRN",
+    .doc = "x / (bias + alpha * mean square of neighbouring channels)^beta",
+    .inputs = {{"x"}},
+    .attrs = DescribeAttrs<LrnAttrs>(),
+    .infer =
+        [](const InferContext& ctx) {
+          RequireFloat(ctx, 0);
+          RequireRank(ctx, 0, 2, 8);
+          if (ctx.Attr<LrnAttrs>().size < 1) ctx.Fail("TW2110", "size must be at least 1");
+          return OneResult(ctx.Input(0).dtype, ctx.Input(0).shape);
+        },
+    .lower = LowerLrn,
+    .pattern = FusePattern::kReduction,
+};
+
+}  // namespace
+}  // namespace tilewright

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reductions over axes, arg-reductions and running sums.
+#include "tilewright/op/common.h"
+
+namespace tilewright {
+namespace {
+
+struct ReduceAttrs {
+  std::vector<int64_t> axes;
+  bool keepdims = true;
+  static constexpr auto Fields() {
+    return std::tuple(AttrField("axes", &ReduceAttrs::axes, "axes to reduce; empty: all"),
+                      AttrField("keepdims", &ReduceAttrs::keepdims, "keep reduced axes with extent 1"));
+  }
+};
+
+std::vector<Expr> ReducedShape(const std::vector<Expr>& shape, const std::vector<bool>& mask, bool keepdims) {
+  std::vector<Expr> result;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (!mask[i]) {
+      result.push_back(shape[i]);
+    } else if (keepdims) {
+      result.push_back(Expr(1));
+    }
+  }
+  return result;
+}
+
+/// The argument's index for an index of the result and the reduction variables.
+Indices InputIndices(const Indices& out, const std::vector<bool>& mask, bool keepdims,
+                     const std::vector<IterVar>& axes) {
+  Indices in;
+  size_t o = 0, r = 0;
+  for (bool reduced : mask) {
+    if (reduced) {
+      in.push_back(axes[r++].var);
+      o += keepdims;
+    } else {
+      in.push_back(out[o++]);
+    }
+  }
+  return in;
+}
+
+std::vector<Expr> Extents(const std::vector<Expr>& shape, const std::vector<bool>& mask) {
+  std::vector<Expr> extents;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (mask[i]) extents.push_back(shape[i]);
+  }
+  return extents;
+}
+
+std::vector<Type> InferReduce(const InferContext& ctx) {
+  const auto& attrs = ctx.Attr<ReduceAttrs>();
+  const TensorType& x = ctx.Input(0);
+  CheckedAxes(ctx, attrs.axes, x.rank());
+  return OneResult(x.dtype, ReducedShape(x.shape, AxisMask(attrs.axes, x.rank(), true), attrs.keepdims));
+}
+
+/// What the reduced value becomes; gets the number of reduced elements.
+using Finish = std::function<Expr(const Expr& value, const Expr& count)>;
+
+std::vector<te::Tensor> LowerReduce(const LowerContext& ctx, te::Combiner combiner, const Finish& finish) {
+  const auto& attrs = ctx.Attr<ReduceAttrs>();
+  const TensorType& x = ctx.InputType(0);
+  const std::vector<bool> mask = AxisMask(attrs.axes, x.rank(), true);
+  const std::vector<Expr> extents = Extents(x.shape, mask);
+  auto body = [&](const Indices& out) -> te::Body {
+    std::vector<IterVar> axes = ReduceAxes(extents);
+    Expr source = ToCompute(ctx.Read(0, InputIndices(out, mask, attrs.keepdims, axes)));
+    if (axes.empty()) return source;
+    return te::Body({source}, axes, combiner);
+  };
+  if (!finish && ComputeType(x.dtype) == x.dtype) return {ctx.Compute(body)};
+  te::Tensor total = ctx.Compute(body, 0, {}, ".reduce");
+  return {ctx.Compute([&](const Indices& out) -> te::Body {
+    Expr value = AtLogical(ctx, total, out);
+    if (finish) value = finish(value, Product(extents));
+    return MakeCast(x.dtype, value);
+  })};
+}
+
+OpDef ReduceOp(std::string name, std::string doc, te::Combiner combiner, te::Combiner of_bool,
+               Finish finish = nullptr) {
+  OpDef def;
+  def.name = std::move(name);
+  def.doc = std::move(doc);
+  def.inputs = {{"x"}};
+  def.attrs = DescribeAttrs<ReduceAttrs>();
+  def.infer = [combiner, of_bool](const InferContext& ctx) {
+    if (combiner == of_bool && ctx.Input(0).dtype.is_bool()) {
+      ctx.Fail("TW2112", "argument 0 is bool, expected a number");
+    }
+    return InferReduce(ctx);
+  };
+  def.lower = [=](const LowerContext& ctx) {
+    return LowerReduce(ctx, ctx.InputType(0).dtype.is_bool() ? of_bool : combiner, finish);
+  };
+  def.pattern = FusePattern::kReduction;
+  return def;
+}
+
+using C = te::Combiner;
+TW_OP(ReduceSum) = ReduceOp("ReduceSum", "sum over axes", C::kSum, C::kSum);
+TW_OP(ReduceProd) = ReduceOp("ReduceProd", "product over axes", C::kProd, C::kProd);
+TW_OP(ReduceMax) = ReduceOp("ReduceMax", "maximum over axes; of bool: any", C::kMax, C::kOr);
+TW_OP(ReduceMin) = ReduceOp("ReduceMin", "minimum over axes; of bool: all", C::kMin, C::kAnd);
+TW_OP(ReduceMean) = ReduceOp("ReduceMean", "mean over axes; of integers: rounded towards zero", C::kSum,
+                             C::kSum, [](const Expr& total, const Expr& count) {
+                               Expr n = MakeCast(total.dtype(), count);
+                               return total.dtype().is_float() ? total / n : TruncDiv(total, n);
+                             });
+
+struct ArgAttrs {
+  int64_t axis = 0;
+  bool keepdims = true;
+  bool last = false;
+  static constexpr auto Fields() {
+    return std::tuple(AttrField("axis", &ArgAttrs::axis, "reduced axis"),
+                      AttrField("keepdims", &ArgAttrs::keepdims, "keep the axis with extent 1"),
+                      AttrField("last", &ArgAttrs::last, "of equal values the last index, else the first"));
+  }
+};
+
+OpDef ArgOp(std::string name, std::string doc, te::Combiner first, te::Combiner last) {
+  OpDef def;
+  def.name = std::move(name);
+  def.doc = std::move(doc);
+  def.inputs = {{"x"}};
+  def.attrs = DescribeAttrs<ArgAttrs>();
+  def.infer = [](const InferContext& ctx) {
+    const auto& attrs = ctx.Attr<ArgAttrs>();
+    const TensorType& x = ctx.Input(0);
+    CheckedAxis(ctx, attrs.axis, x.rank());
+    return OneResult(kI64, ReducedShape(x.shape, AxisMask({attrs.axis}, x.rank(), false), attrs.keepdims));
+  };
+  def.lower = [first, last](const LowerContext& ctx) -> std::vector<te::Tensor> {
+    const auto& attrs = ctx.Attr<ArgAttrs>();
+    const TensorType& x = ctx.InputType(0);
+    std::vector<bool> mask = AxisMask({attrs.axis}, x.rank(), false);
+    return {te::ComputeMulti(ctx.name(), ctx.OutputType().shape, [&](const te::Axes& out) {
+      std::vector<IterVar> axes = ReduceAxes(Extents(x.shape, mask));
+      Expr value = ToCompute(ctx.Read(0, InputIndices(out, mask, attrs.keepdims, axes)));
+      return te::ArgReduce(attrs.last ? last : first, value, axes[0].var, axes);
+    })[1]};
+  };
+  def.pattern = FusePattern::kOpaque;
+  return def;
+}
+
+TW_OP(ArgMax) = ArgOp("ArgMax", "index of the largest element along an axis", C::kArgMax, C::kArgMaxLast);
+TW_OP(ArgMin) = ArgOp("ArgMin", "index of the smallest element along an axis", C::kArgMin, C::kArgMinLast);
+
+struct ScanAttrs {
+  int64_t axis = 0;
+  bool exclusive = false;
+  bool reverse = false;
+  static constexpr auto Fields() {
+    return std::tuple(AttrField("axis", &ScanAttrs::axis, "axis to run along"),
+                      AttrField("exclusive", &ScanAttrs::exclusive, "leave the element itself out"),
+                      AttrField("reverse", &ScanAttrs::reverse, "run from the end"));
+  }
+};
+
+/// out[i] = combine(out[previous i], x[i]) along the axis, in order.
+Stmt ScanStatement(const LowerContext& ctx, const Buffer& out, bool product) {
+  const auto& attrs = ctx.Attr<ScanAttrs>();
+  const TensorType& type = ctx.OutputType();
+  const size_t axis = size_t(FromFront(attrs.axis, type.rank()));
+  std::vector<Var> vars;
+  Indices here;
+  for (int i = 0; i < type.rank(); ++i) {
+    vars.emplace_back(fmt::format("i{}", i));
+    here.push_back(vars.back());
+  }
+  const Expr step = here[axis], last = type.shape[axis] - Expr(1);
+  if (attrs.reverse) here[axis] = last - step;
+  Indices before = here;
+  before[axis] = attrs.reverse ? here[axis] + Expr(1) : here[axis] - Expr(1);
+  Expr unit = MakeConst(type.dtype, product ? 1 : 0);
+  Expr first = Eq(step, Expr(0));
+  Expr so_far = MakeIfThenElse(first, unit, out(before));
+  Expr next = attrs.exclusive ? MakeIfThenElse(first, unit, ctx.Read(0, before)) : ctx.Read(0, here);
+  Stmt body = MakeStore(out, product ? so_far * next : so_far + next, here);
+  for (size_t i = vars.size(); i-- > 0;) {
+    body = MakeFor(vars[i], Expr(0), type.shape[i], ForKind::kSerial, body);
+  }
+  return body;
+}
+
+OpDef ScanOp(std::string name, std::string doc, bool product) {
+  OpDef def;
+  def.name = std::move(name);
+  def.doc = std::move(doc);
+  def.inputs = {{"x"}};
+  def.attrs = DescribeAttrs<ScanAttrs>();
+  def.infer = [](const InferContext& ctx) {
+    CheckedAxis(ctx, ctx.Attr<ScanAttrs>().axis, ctx.Input(0).rank());
+    return OneResult(ctx.Input(0).dtype, ctx.Input(0).shape);
+  };
+  def.lower = [product](const LowerContext& ctx) {
+    const TensorType& type = ctx.OutputType();
+    return te::Custom(ctx.name(), {ctx.Physical(0)}, {{type.dtype, type.shape}},
+                      [&](const std::vector<Buffer>& out) { return ScanStatement(ctx, out[0], product); });
+  };
+  return def;
+}
+
+TW_OP(CumSum) = ScanOp("CumSum", "running sum along an axis", false);
+TW_OP(CumProd) = ScanOp("CumProd", "running product along an axis", true);
+
+}  // namespace
+}  // namespace tilewright

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tilewright/op/window.h"
+
+namespace tilewright {
+
+void CheckWindow(const InferContext& ctx, const Window& window, size_t spatial) {
+  auto check = [&](const std::vector<int64_t>& list, const char* name, size_t count, int64_t least) {
+    if (list.size() != count) {
+      ctx.Fail("TW2110", fmt::format("{} has {} entries, expected {}", name, list.size(), count));
+    }
+    for (int64_t v : list) {
+      if (v < least || v > INT32_MAX) {
+        ctx.Fail("TW2110", fmt::format("{} has an entry {}, expected {} or more", name, v, least));
+      }
+    }
+  };
+  if (window.kernel.size() != spatial) {
+    ctx.Fail("TW2110", fmt::format("the window has {} axes, expected {}", window.kernel.size(), spatial));
+  }
+  check(window.strides, "strides", spatial, 1);
+  check(window.dilations, "dilations", spatial, 1);
+  check(window.pads, "pads", 2 * spatial, 0);
+  for (const Expr& k : window.kernel) {
+    auto known = AsInt(k);
+    if (known && *known < 1) ctx.Fail("TW2110", fmt::format("the window has an extent of {}", *known));
+  }
+}
+
+Expr OutputExtent(const InferContext& ctx, const Window& window, size_t d, const Expr& extent,
+                  bool ceil_mode) {
+  const Expr before(window.pads[d]), behind(window.pads[d + window.kernel.size()]), stride(window.strides[d]);
+  const Expr reach = (window.kernel[d] - Expr(1)) * Expr(window.dilations[d]) + Expr(1);
+  const Expr room = extent + before + behind - reach;
+  auto known = AsInt(room);
+  if (known && *known < 0) {
+    ctx.Fail("TW2110", fmt::format("the window does not fit spatial axis {}: it is {} too long", d, -*known));
+  }
+  if (!ceil_mode) return FloorDiv(room, stride) + Expr(1);
+  Expr count = CeilDiv(room, stride) + Expr(1);
+  return MakeSelect((count - Expr(1)) * stride < extent + before, count, count - Expr(1));
+}
+
+Expr PaddedExtent(const Window& window, size_t d, const Expr& output_extent) {
+  return (output_extent - Expr(1)) * Expr(window.strides[d]) +
+         (window.kernel[d] - Expr(1)) * Expr(window.dilations[d]) + Expr(1);
+}
+
+namespace {
+
+/// Whether every position that windows reach along axis `d` is an element of the argument.
+bool StaysInside(const LowerContext& ctx, const Window& window, size_t d) {
+  if (window.pads[d] != 0) return false;
+  if (window.pads[d + window.kernel.size()] == 0) {
+    auto reached = AsInt(PaddedExtent(window, d, ctx.OutputType().shape[d + 2]));
+    auto extent = AsInt(ctx.InputType(0).shape[d + 2]);
+    return !reached || !extent || *reached <= *extent;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::function<Expr(const Indices&)> PaddedRead(const LowerContext& ctx, const Window& window,
+                                               const Expr& fill) {
+  const auto& x = ctx.InputType(0).shape;
+  std::vector<bool> inside(window.kernel.size());
+  bool all_inside = true;
+  std::vector<Expr> shape = {x[0], x[1]};
+  for (size_t d = 0; d < window.kernel.size(); ++d) {
+    inside[d] = StaysInside(ctx, window, d);
+    all_inside = all_inside && inside[d];
+    shape.push_back(inside[d] ? x[d + 2] : PaddedExtent(window, d, ctx.OutputType().shape[d + 2]));
+  }
+  if (all_inside) return [&ctx](const Indices& i) { return ctx.Read(0, i); };
+  te::Tensor padded = ctx.Intermediate("pad", shape, [&](const Indices& i) {
+    Indices from = i;
+    std::vector<Expr> conditions;
+    for (size_t d = 0; d < window.kernel.size(); ++d) {
+      if (inside[d]) continue;
+      from[d + 2] = i[d + 2] - Expr(window.pads[d]);
+      if (window.pads[d] > 0) conditions.push_back(from[d + 2] >= Expr(0));
+      conditions.push_back(from[d + 2] < x[d + 2]);
+    }
+    return MakeIfThenElse(AllOf(conditions), ctx.Read(0, from), fill);
+  });
+  return [padded](const Indices& i) { return padded(i); };
+}
+
+}  // namespace tilewright
