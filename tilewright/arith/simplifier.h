@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// Internal to arith: the engine behind Analyzer. Functions marked "canonical" take and return interned
+// expressions in canonical form.
+#pragma once
+
+#include "tilewright/arith/interval.h"
+#include "tilewright/arith/sum.h"
+#include "tilewright/ir/expr.h"
+
+namespace tilewright {
+
+class Simplifier {
+ public:
+  // ---- Facts (facts.cc).
+  void BindRange(const Var& var, const Range& range);
+  void BindValue(const Var& var, const Expr& value);
+  void BindInterval(const Var& var, Interval interval);
+  /// Starts a scope in which the canonical `condition` has the given value; EndScope ends the latest.
+  void BeginScope(const Expr& condition, bool value);
+  void EndScope();
+
+  // ---- Simplification (simplify.cc and simplify_*.cc).
+  /// The canonical form of any expression.
+  Expr Visit(const Expr& e);
+  /// The canonical form of an operation on canonical operands.
+  Expr Binary(BinaryOp op, const Expr& a, const Expr& b);
+  Expr Not(const Expr& value);
+
+  // ---- Sums (simplify_sum.cc).
+  /// A canonical index expression as a sum; the reference lives as long as the interner.
+  const Sum& ToSum(const Expr& canonical);
+  /// The canonical expression of a sum, after the terms that combine have been combined.
+  Expr FromSum(Sum sum);
+  Expr Constant(int64_t value) { return interner_.Intern(Expr(value)); }
+
+  // ---- Bounds and proofs (bounds.cc). All operands canonical.
+  /// Of an integer or bool scalar, from the bounds of its parts.
+  Interval Bound(const Expr& e);
+  Interval Bound(const Sum& s);
+  /// As Bound, and by the facts that relate variables.
+  Interval BoundByFacts(const Sum& s);
+  /// s <= 0 follows from bounds and facts.
+  bool ProveLeZero(const Sum& s);
+  Modular ModularOf(const Expr& e);
+  Modular ModularOf(const Sum& s);
+
+  Interner& interner() { return interner_; }
+
+ private:
+  /// Conditions within one expression are assumed up to this nesting.
+  static constexpr int kMaxAssumptions = 2;
+
+  struct Memo {
+    std::unordered_map<const ExprNode*, std::pair<Expr, Expr>> simplified;  ///< node -> {node, result}
+    std::unordered_map<const ExprNode*, Interval> bounds;
+    std::unordered_map<const ExprNode*, Modular> residues;
+  };
+  struct Fact {
+    Sum sum;               ///< <= 0
+    const VarNode* owner;  ///< the variable whose range states it; null for an assumption
+  };
+  /// What EndScope restores.
+  struct Scope {
+    size_t facts;
+    std::vector<std::pair<const ExprNode*, std::optional<Interval>>> bounds;
+    std::vector<std::pair<const ExprNode*, std::optional<Modular>>> residues;
+    std::vector<std::pair<const ExprNode*, std::optional<bool>>> truths;
+  };
+
+  // facts.cc
+  void Forget(const Var& var);
+  void ClearMemos();
+  void Learn(const Expr& condition, bool value);
+  void LearnComparison(BinaryOp op, const Expr& a, const Expr& b);
+  void LearnLeZero(Sum sum, const VarNode* owner);
+  void LearnNotZero(const Sum& sum);
+  void LearnBound(const ExprNode* atom, Interval interval);
+  void LearnResidue(const ExprNode* atom, Modular residue);
+  void LearnTruth(const Expr& condition, bool value);
+
+  // simplify.cc
+  Expr VisitUncached(const Expr& e);
+  Expr VisitVar(const Expr& e);
+  Expr VisitBinary(const Expr& e, const BinaryNode& n);
+  Expr VisitChoice(const Expr& e, const Expr& condition, const Expr& t, const Expr& f);
+  Expr VisitCast(const CastNode& n);
+  Expr VisitCall(const Expr& call);
+  Expr VisitLet(const LetNode& n);
+  Expr BuildChoice(ExprKind kind, const Expr& c, const Expr& t, const Expr& f);
+  Expr VisitUnder(const Expr& condition, bool value, const Expr& e);
+  Expr VisitStrictlyUnder(const Expr& condition, bool value, const Expr& e);
+  bool NeverTraps(const Expr& canonical);
+  Expr Atom(BinaryOp op, const Expr& a, const Expr& b);
+  Expr IndexBinary(BinaryOp op, const Expr& a, const Expr& b);
+
+  // simplify_sum.cc
+  void Collect(const Expr& e, int64_t factor, Sum& into);
+  bool CombineTerms(Sum& sum);
+  bool CombineDivMod(Sum& sum, const Term& div);
+  bool CombineModMod(Sum& sum, const Term& mod);
+  bool AbsorbIntoMinMax(Sum& sum);
+  Expr BuildSum(const Sum& sum);
+  Expr Mul(const Expr& a, const Expr& b);
+  Expr MulAtoms(const ExprNode* a, const ExprNode* b);
+  Expr MinMax(BinaryOp op, const Expr& a, const Expr& b);
+
+  // simplify_div.cc
+  Expr FloorDivide(const Expr& a, const Expr& b);
+  Expr FloorModulo(const Expr& a, const Expr& b);
+  Expr Truncated(BinaryOp op, const Expr& a, const Expr& b);
+  Expr FloorDivConst(const Sum& a, int64_t c);
+  Expr FloorModConst(const Sum& a, int64_t c);
+  void SplitBy(const Sum& a, int64_t c, Sum& quotient, Sum& rest);
+  bool IsMultiple(const Term& t, int64_t c);
+  void AddQuotient(Sum& into, const Term& t, int64_t c);
+  std::optional<int64_t> BlockOf(const Sum& s, int64_t c);
+  std::vector<int64_t> CommonDivisors(const Sum& s, int64_t c);
+  std::optional<Sum> DropLow(Sum& rest, int64_t c);
+  void SplitSymbolic(const Sum& a, const Expr& b, Sum& quotient, Sum& rest);
+
+  // simplify_logic.cc
+  Expr Compare(BinaryOp op, const Expr& a, const Expr& b);
+  Expr CompareLeZero(Sum d);
+  Expr CompareEqZero(Sum d);
+  Expr BuildComparison(BinaryOp op, const Sum& d);
+  Expr KnownTruth(const Expr& comparison);
+  Expr VisitJunction(BinaryOp op, const Expr& e);
+
+  // bounds.cc
+  Interval BoundUncached(const Expr& e);
+  Modular ModularOfUncached(const Expr& e);
+  int64_t UpperBound(const Sum& s, int64_t target, int& budget, int depth);
+  int64_t BoundByFact(const Sum& s, const Sum& fact, int64_t have, int64_t want, int64_t target, int& budget,
+                      int depth);
+  int64_t BoundByProducts(const Sum& s, const Term& t, int64_t target, int& budget, int depth);
+  int64_t BoundByReplacing(const Sum& s, const Term& t, int64_t target, int& budget, int depth);
+
+  Interner interner_;
+  std::unordered_map<const ExprNode*, Sum> sums_;
+  std::unordered_map<const ExprNode*, bool> never_traps_;
+  std::vector<Memo> memos_ = std::vector<Memo>(1);
+  std::vector<Scope> scopes_;
+  std::vector<Fact> facts_;
+  std::unordered_map<const ExprNode*, Interval> known_bounds_;
+  std::unordered_map<const ExprNode*, Modular> known_residues_;
+  std::unordered_map<const ExprNode*, bool> known_truths_;
+  std::unordered_map<const ExprNode*, Expr> values_;
+  int assumptions_ = 0;  ///< nesting of conditions met within one expression
+};
+
+}  // namespace tilewright
