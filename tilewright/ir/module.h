@@ -29,7 +29,11 @@ class IRModule {
     return it == functions_.end() ? Function() : it->second;
   }
   /// Adds or replaces by the function's own name.
-  void Set(Function f) { functions_[f->name] = std::move(f); }
+  void Set(Function f) {
+    // Two steps: in one, the right side is evaluated first and leaves no name to index by.
+    Function& slot = functions_[f->name];
+    slot = std::move(f);
+  }
   void Erase(const std::string& name) { functions_.erase(name); }
   const std::map<std::string, Function>& functions() const { return functions_; }
 

@@ -13,8 +13,9 @@ namespace {
 /// Words that begin a statement or stand for a value: never the name of a variable or buffer.
 const std::unordered_set<std::string_view>& ReservedWords() {
   static const std::unordered_set<std::string_view> words = {
-      "true", "false", "inf",   "nan",    "none", "let",   "in",       "where",    "if",    "else",
-      "for",  "block", "reads", "writes", "init", "alloc", "allocate", "evaluate", "yield", "primfunc"};
+      "true",  "false",    "inf",   "nan",        "none",   "let",     "in",    "where",    "if",
+      "else",  "for",      "block", "reads",      "writes", "init",    "alloc", "allocate", "evaluate",
+      "yield", "primfunc", "scope", "separators", "align",  "strides", "offset"};
   return words;
 }
 
@@ -99,8 +100,8 @@ namespace {
 
 std::string NotFinite(double value) {
   if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
-  const uint64_t bits = std::bit_cast<uint64_t>(value);
-  const bool plain = bits == std::bit_cast<uint64_t>(std::numeric_limits<double>::quiet_NaN());
+  const int64_t bits = std::bit_cast<int64_t>(value);
+  const bool plain = bits == std::bit_cast<int64_t>(std::numeric_limits<double>::quiet_NaN());
   return plain ? "nan" : fmt::format("nan:{}", bits);
 }
 
