@@ -131,5 +131,99 @@ TEST(LowerPrimFunc, PrivateBufferStaysInsideTheChunk) {
   EXPECT_TRUE(seen);
 }
 
+/// A 128x768x768 matrix product in tiles of 8x48 accumulators in registers, the right operand packed in
+/// panels.
+PrimFunc TiledGemm() {
+  const int64_t m = 128, n = 768, k_extent = 768, rows = 8, columns = 48, lanes = 16;
+  Buffer a("A", kF32, {m, k_extent}), b("B", kF32, {n / columns, k_extent, columns}), c("C", kF32, {m, n});
+  Buffer acc("acc", kF32, {m, n}, "register");
+  Var jo("jo"), io("io"), k("k");
+  auto tile = [&](std::string name, bool reduce, const std::function<Stmt(Expr, Expr, Expr)>& body) {
+    Var ii("ii"), jv("jv"), ji("ji"), vi("vi"), vj("vj"), vk("vk");
+    BlockNode block;
+    block.name = std::move(name);
+    block.iter_vars = {{vi, {0, m}, IterKind::kSpatial}, {vj, {0, n}, IterKind::kSpatial}};
+    block.bindings = {io * rows + ii, jo * columns + jv * lanes + ji};
+    if (reduce) {
+      block.iter_vars.push_back({vk, {0, k_extent}, IterKind::kReduce});
+      block.bindings.push_back(k);
+    }
+    block.body = body(vi, vj, vk);
+    Stmt vector = MakeFor(ji, 0, lanes, ForKind::kVectorized, MakeBlock(std::move(block)));
+    return MakeFor(ii, 0, rows, ForKind::kUnrolled,
+                   MakeFor(jv, 0, columns / lanes, ForKind::kUnrolled, vector));
+  };
+  Stmt init =
+      tile("init", false, [&](Expr i, Expr j, Expr) { return MakeStore(acc, MakeConst(kF32, 0), {i, j}); });
+  Stmt update = tile("update", true, [&](Expr i, Expr j, Expr r) {
+    return MakeStore(acc, acc({i, j}) + a({i, r}) * b({FloorDiv(j, columns), r, FloorMod(j, columns)}),
+                     {i, j});
+  });
+  Stmt write = tile("write", false, [&](Expr i, Expr j, Expr) { return MakeStore(c, acc({i, j}), {i, j}); });
+  Stmt rows_loop = MakeFor(io, 0, m / rows, ForKind::kSerial,
+                           MakeSeq({init, MakeFor(k, 0, k_extent, ForKind::kSerial, update), write}));
+  BlockNode root;
+  root.name = "root";
+  root.allocs = {acc};
+  root.body = MakeFor(jo, 0, n / columns, ForKind::kParallel, rows_loop);
+  PrimFuncNode f;
+  f.name = "gemm";
+  f.buffers = {a, b, c};
+  f.body = MakeBlock(root);
+  return PrimFunc(std::move(f));
+}
+
+TEST(LowerPrimFunc, GemmMicroKernelKeepsItsTileInValues) {
+  Target target;
+  target.vector_bytes = 64;
+  target.has_fma = true;
+  LoweredKernels result = LowerPrimFunc(TiledGemm(), target);
+  ASSERT_EQ(result.launches.size(), 1u);
+  const Stmt& body = result.launches[0].kernel->body;
+  EXPECT_EQ(FindAllocate(body), nullptr);
+  const ForNode* reduction = nullptr;
+  PreOrder(body, [&](const Stmt& s) {
+    if (auto* loop = s.As<ForNode>(); loop && !loop->carried.empty()) reduction = loop;
+    return true;
+  });
+  ASSERT_NE(reduction, nullptr);
+  EXPECT_EQ(reduction->carried.size(), 24u);
+  int products = 0, scalar_loads = 0, vector_loads = 0, stores = 0;
+  PreOrderExprs(reduction->body, [&](const Expr& e) {
+    auto* call = e.As<CallNode>();
+    products += call && call->op == Intrinsic::k_fma && call->dtype == kF32.WithLanes(16);
+    if (auto* load = e.As<LoadNode>()) ++(load->dtype.lanes == 1 ? scalar_loads : vector_loads);
+  });
+  PreOrder(reduction->body, [&](const Stmt& s) {
+    stores += s.As<StoreNode>() != nullptr;
+    return true;
+  });
+  EXPECT_EQ(products, 24);
+  EXPECT_EQ(scalar_loads, 8);
+  EXPECT_EQ(vector_loads, 3);
+  EXPECT_EQ(stores, 0);
+}
+
+TEST(LowerPrimFunc, RegisterBufferIndexedByAVariableIsAnError) {
+  Buffer out("out", kF32, {8}), acc("acc", kF32, {8}, "register");
+  Var i("i"), j("j");
+  BlockNode root;
+  root.name = "root";
+  root.allocs = {acc};
+  root.body = MakeSeq({MakeFor(i, 0, 8, ForKind::kSerial, MakeStore(acc, MakeConst(kF32, 1), {i})),
+                       MakeFor(j, 0, 8, ForKind::kSerial, MakeStore(out, acc({j}), {j}))});
+  PrimFuncNode f;
+  f.name = "dynamic";
+  f.buffers = {out};
+  f.body = MakeBlock(root);
+  try {
+    LowerPrimFunc(PrimFunc(std::move(f)), Target());
+    FAIL() << "lowered a register buffer with a variable index";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.id(), "TW1301");
+    EXPECT_NE(std::string(e.what()).find("acc"), std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace tilewright
