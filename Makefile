@@ -3,10 +3,10 @@
 
 # Compile jobs at once.
 JOBS ?= $(shell nproc)
-# What ccache, where it is there, must overlook to cache what uses precompiled headers.
-CCACHE := $(shell command -v ccache)
+# ccache, where it is there, must overlook time stamps to keep what uses precompiled headers.
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros,include_file_mtime,include_file_ctime
-LAUNCHER = $(if $(CCACHE),-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+LAUNCHER := $(if $(shell command -v ccache),-DCMAKE_C_COMPILER_LAUNCHER=ccache \
+  -DCMAKE_CXX_COMPILER_LAUNCHER=ccache '-DCMAKE_CXX_FLAGS=-Xclang -fno-pch-timestamp')
 
 EXAMPLE := examples/efficientnet_lite0
 SUITES = $(wildcard tests/*/run.py)
