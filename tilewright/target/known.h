@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of targets that have names.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tilewright/target/target.h"
+
+namespace tilewright {
+
+/// Names that Target::Parse knows, "host" first.
+std::vector<std::string> KnownTargetNames();
+
+/// The description under a name other than "host"; false when there is none.
+bool FindKnownTarget(std::string_view name, Target& target);
+
+/// Fills in what follows from the triple and the features: vector width, registers, dot products, scopes.
+void DeriveVectorFacts(Target& target);
+
+/// Whether the feature string switches the feature on.
+bool HasFeature(const Target& target, std::string_view feature);
+
+}  // namespace tilewright

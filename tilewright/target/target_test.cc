@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tilewright/target/target.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tilewright/support/error.h"
+#include "tilewright/target/host.h"
+#include "tilewright/target/known.h"
+
+namespace tilewright {
+namespace {
+
+using testing::HasSubstr;
+
+std::string ErrorOf(const std::string& text) {
+  try {
+    Target::Parse(text);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+TEST(Target, EveryKnownNameRoundTrips) {
+  for (const std::string& name : KnownTargetNames()) {
+    const Target target = Target::Parse(name);
+    EXPECT_EQ(target.name, name);
+    EXPECT_EQ(Target::Parse(target.ToString()).ToString(), target.ToString());
+    EXPECT_FALSE(target.triple.empty());
+    EXPECT_FALSE(target.cpu.empty());
+    EXPECT_EQ(target.vector_bytes % 16, 0);
+    EXPECT_GE(target.vector_registers, 16);
+    EXPECT_GE(target.caches.size(), 2u);
+  }
+}
+
+TEST(Target, LevelsOfX86) {
+  EXPECT_EQ(Target::Parse("x86-64-v2").vector_bytes, 16);
+  EXPECT_FALSE(Target::Parse("x86-64-v2").has_fma);
+  EXPECT_EQ(Target::Parse("x86-64-v3").VectorLanes(4), 8);
+  EXPECT_TRUE(Target::Parse("x86-64-v3").has_fma);
+  EXPECT_EQ(Target::Parse("x86-64-v4").VectorLanes(4), 16);
+  EXPECT_EQ(Target::Parse("x86-64-v4").vector_registers, 32);
+  EXPECT_FALSE(Target::Parse("x86-64-v4").has_dot_u8s8);
+}
+
+TEST(Target, Overrides) {
+  const Target t = Target::Parse("x86-64-v3,cores=8,sanitize=address,caches=1024/32/2:4096/64/4");
+  EXPECT_EQ(t.cores, 8);
+  EXPECT_TRUE(t.sanitize_address);
+  EXPECT_EQ(t.CacheBytes(1), 512);
+  EXPECT_EQ(t.CacheBytes(2), 1024);
+  EXPECT_EQ(t.CacheBytes(3), 0);
+  EXPECT_EQ(Target::Parse(t.ToString()).ToString(), t.ToString());
+}
+
+TEST(Target, FeaturesDecideVectorFacts) {
+  const Target t = Target::Parse("x86-64-v3,features=+avx2,+fma,+avxvnni,cores=2");
+  EXPECT_EQ(t.features, "+avx2,+fma,+avxvnni");
+  EXPECT_TRUE(t.has_dot_u8s8);
+  EXPECT_EQ(t.cores, 2);
+}
+
+TEST(Target, Errors) {
+  EXPECT_THAT(ErrorOf("vax"), HasSubstr("TW1101"));
+  EXPECT_THAT(ErrorOf("vax"), HasSubstr("x86-64-v4, aarch64-linux-gnu"));
+  EXPECT_THAT(ErrorOf(""), HasSubstr("TW1101"));
+  EXPECT_THAT(ErrorOf("x86-64-v3,colour=red"), HasSubstr("TW1102"));
+  EXPECT_THAT(ErrorOf("x86-64-v3,cores"), HasSubstr("TW1102"));
+  EXPECT_THAT(ErrorOf("x86-64-v3,cores=0"), HasSubstr("TW1103"));
+  EXPECT_THAT(ErrorOf("x86-64-v3,cores=99999999999999999999"), HasSubstr("TW1103"));
+  EXPECT_THAT(ErrorOf("x86-64-v3,caches=12"), HasSubstr("TW1103"));
+  EXPECT_THAT(ErrorOf("x86-64-v3,sanitize=maybe"), HasSubstr("address or none"));
+  EXPECT_THAT(ErrorOf("name=x cpu=y"), HasSubstr("TW1104"));
+}
+
+TEST(Host, IsPlausible) {
+  const Target host = Target::Host();
+  EXPECT_EQ(host.name, "host");
+  EXPECT_GE(host.cores, 1);
+  EXPECT_GE(host.CacheBytes(1), 8 << 10);
+  EXPECT_LE(host.CacheBytes(1), 1 << 20);
+  EXPECT_GE(host.CacheBytes(2), 64 << 10);
+  EXPECT_LE(host.CacheBytes(2), 64 << 20);
+#if defined(__x86_64__)
+  EXPECT_EQ(HasFeature(host, "avx2"), bool(__builtin_cpu_supports("avx2")));
+  EXPECT_EQ(HasFeature(host, "fma"), bool(__builtin_cpu_supports("fma")));
+  EXPECT_EQ(HasFeature(host, "avx512f"), bool(__builtin_cpu_supports("avx512f")));
+  EXPECT_EQ(HasFeature(host, "avx512vnni"), bool(__builtin_cpu_supports("avx512vnni")));
+  EXPECT_EQ(HasFeature(host, "avx512bf16"), bool(__builtin_cpu_supports("avx512bf16")));
+#endif
+}
+
+/// A folder of small files that is removed in the end.
+class HostFiles : public testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = std::filesystem::path(testing::TempDir()) /
+            ("host_files_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+    std::filesystem::remove_all(root_);
+  }
+  void TearDown() override { std::filesystem::remove_all(root_); }
+  void Write(const std::string& path, const std::string& text) {
+    std::filesystem::create_directories((root_ / path).parent_path());
+    std::ofstream(root_ / path) << text;
+  }
+  std::filesystem::path root_;
+};
+
+TEST_F(HostFiles, CgroupVersion2TakesTheTightestOfAllLevels) {
+  Write("cpu.max", "max 100000\n");
+  Write("a/cpu.max", "250000 100000\n");
+  Write("a/b/cpu.max", "400000 100000\n");
+  EXPECT_EQ(CgroupCores("0::/a/b\n", root_), 3);
+  EXPECT_EQ(CgroupCores("0::/\n", root_), 0);
+  EXPECT_EQ(CgroupCores("", root_), 0);
+  EXPECT_EQ(CgroupCores("nonsense", root_), 0);
+}
+
+TEST_F(HostFiles, CgroupVersion1) {
+  Write("cpu/box/cpu.cfs_quota_us", "150000\n");
+  Write("cpu/box/cpu.cfs_period_us", "100000\n");
+  Write("cpu/free/cpu.cfs_quota_us", "-1\n");
+  Write("cpu/free/cpu.cfs_period_us", "100000\n");
+  EXPECT_EQ(CgroupCores("4:memory:/x\n3:cpu,cpuacct:/box\n", root_), 2);
+  EXPECT_EQ(CgroupCores("3:cpu:/free\n", root_), 0);
+}
+
+TEST_F(HostFiles, CachesThatCannotBeReadAreLeftOut) { EXPECT_TRUE(ReadCaches(root_).empty()); }
+
+}  // namespace
+}  // namespace tilewright
