@@ -258,4 +258,27 @@ void CheckInputsReady(const Rewriter& rw, const Stmt& body, const std::string& n
   }
 }
 
+void CheckRunsOnce(const Rewriter& rw, const Stmt& body, const std::string& name) {
+  const Path path = FindBlock(body, name);
+  const BlockNode& block = path.block();
+  const std::vector<const ForNode*> loops = path.Loops();
+  // Updates of one element that lie together within the loops that revisit it begin with its initialisation.
+  size_t last_revisit = 0;
+  bool revisits = false;
+  const Bounds bounds = Rewriter::BoundsAt(path, false);
+  for (size_t i = 0; i < loops.size(); ++i) {
+    if (RoleOf(block, loops[i]->var).reduce) continue;
+    std::vector<const ForNode*> inner(loops.begin() + std::ptrdiff_t(i) + 1, loops.end());
+    if (Revisits(block, *loops[i], inner, bounds)) last_revisit = i, revisits = true;
+  }
+  if (!revisits) return;
+  for (size_t i = 0; i < last_revisit; ++i) {
+    if (!RoleOf(block, loops[i]->var).reduce || IsTrivial(*loops[i])) continue;
+    rw.Fail("TW1407",
+            fmt::format("block '{}' would add to the same elements in several iterations of loop '{}'", name,
+                        loops[last_revisit]->var.name()),
+            {loops[last_revisit], loops[i]});
+  }
+}
+
 }  // namespace tilewright

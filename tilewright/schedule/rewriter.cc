@@ -14,6 +14,12 @@ size_t Path::scope() const {
   return 0;
 }
 
+size_t Path::top() const {
+  size_t i = scope() + 1;
+  while (i + 1 < nodes.size() && nodes[i].kind() == StmtKind::kSeq) ++i;
+  return i;
+}
+
 std::vector<const ForNode*> Path::Loops() const {
   std::vector<const ForNode*> loops;
   for (size_t i = scope(); i + 1 < nodes.size(); ++i) {
@@ -251,6 +257,38 @@ Stmt FreshCopy(const Stmt& s, VarMap map, const std::function<std::string(const 
     return MakeBlock(std::move(copy));
   }
   return MapChildren(s, [&](const Stmt& child) { return FreshCopy(child, map, rename); }, substitute);
+}
+
+Stmt MakeNest(const std::vector<std::pair<Var, Expr>>& loops, Stmt body) {
+  for (size_t i = loops.size(); i-- > 0;) {
+    body = MakeFor(loops[i].first, Expr(0), loops[i].second, ForKind::kSerial, std::move(body));
+  }
+  return body;
+}
+
+Buffer WithScope(const Buffer& buffer, std::string name, const std::string& scope) {
+  BufferNode copy = *buffer;
+  copy.buffer_name = std::move(name);
+  copy.scope = scope;
+  return MakeBuffer(std::move(copy));
+}
+
+Stmt AddAlloc(const Stmt& body, const std::string& block, const Buffer& buffer) {
+  Path path = FindBlock(body, block);
+  BlockNode copy = path.block();
+  copy.allocs.push_back(buffer);
+  return path.Replace(MakeBlock(std::move(copy)));
+}
+
+Stmt RemoveAlloc(const Stmt& body, const Buffer& buffer) {
+  return PostOrderRewrite(body, [&](const Stmt& s) {
+    auto* block = s.As<BlockNode>();
+    if (!block || std::find(block->allocs.begin(), block->allocs.end(), buffer) == block->allocs.end())
+      return s;
+    BlockNode copy = *block;
+    std::erase(copy.allocs, buffer);
+    return MakeBlock(std::move(copy));
+  });
 }
 
 // ---- Rewriter.

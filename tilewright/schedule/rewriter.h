@@ -35,6 +35,9 @@ struct Path {
   size_t scope() const;
   /// Loops of the scope above the statement, outermost first.
   std::vector<const ForNode*> Loops() const;
+  const BlockNode& ScopeBlock() const { return *nodes[scope()].As<BlockNode>(); }
+  /// Position of the outermost statement of the scope that holds the target (below its sequence).
+  size_t top() const;
   /// Position of a loop on the path, or npos.
   size_t Find(const Var& loop_var) const;
   /// The function's body with nodes[position] replaced; null removes it, and what it leaves empty.
@@ -78,6 +81,15 @@ Stmt SubstituteLoops(const Stmt& s, const VarMap& map, const Expr& predicate, Bo
 /// A copy in which every loop and iteration variable is new; `rename` gives names of the copied blocks (null:
 /// kept).
 Stmt FreshCopy(const Stmt& s, VarMap map, const std::function<std::string(const std::string&)>& rename);
+
+/// Loops [0, extent) around a statement, outermost first.
+Stmt MakeNest(const std::vector<std::pair<Var, Expr>>& loops, Stmt body);
+/// A buffer like this one under another name, in another scope.
+Buffer WithScope(const Buffer& buffer, std::string name, const std::string& scope);
+/// The body with buffers added to those that the block of that name allocates.
+Stmt AddAlloc(const Stmt& body, const std::string& block, const Buffer& buffer);
+/// The body without the allocation of this buffer.
+Stmt RemoveAlloc(const Stmt& body, const Buffer& buffer);
 
 /// An argument of a step.
 using StepInput = std::variant<BlockRef, LoopRef>;

@@ -59,17 +59,6 @@ Stmt RewriteReaders(const Stmt& s, const Buffer& buffer, const std::function<Stm
   return f(*inside.As<BlockNode>());
 }
 
-Stmt RemoveAlloc(const Stmt& body, const Buffer& buffer) {
-  return PostOrderRewrite(body, [&](const Stmt& s) {
-    auto* block = s.As<BlockNode>();
-    if (!block || std::find(block->allocs.begin(), block->allocs.end(), buffer) == block->allocs.end())
-      return s;
-    BlockNode copy = *block;
-    std::erase(copy.allocs, buffer);
-    return MakeBlock(std::move(copy));
-  });
-}
-
 [[noreturn]] void FailInline(const Rewriter& rw, const BlockNode& block, const std::string& why,
                              std::vector<std::string> notes = {}) {
   rw.Fail("TW1411", fmt::format("block '{}' cannot be inlined: {}", block.name, why), {&block},
