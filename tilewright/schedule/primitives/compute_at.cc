@@ -19,7 +19,7 @@ using Domains = std::vector<std::optional<SymbolicInterval>>;
 /// Narrows domains so that index expressions over the variables of a block fall into a box.
 class DomainSolver {
  public:
-  DomainSolver(const BlockNode& block, const Bounds& bounds) : block_(block), bounds_(bounds), domains_(block.iter_vars.size()) {
+  DomainSolver(const BlockNode& block, const Bounds& bounds) : bounds_(bounds), domains_(block.iter_vars.size()) {
     for (const IterVar& iv : block.iter_vars) vars_.push_back(iv.var);
   }
 
@@ -34,7 +34,7 @@ class DomainSolver {
       if (term.coefficient > 1) {
         range = {CeilDiv(range.lo, Expr(term.coefficient)), FloorDiv(range.hi, Expr(term.coefficient))};
       }
-      if (IsInt(term.digit.lower, 1) && !term.digit.upper) {
+      if (!term.digit.upper.get() && IsInt(term.digit.lower, 1)) {
         Set(term.digit.source, range);
       } else {
         digits.emplace_back(term.digit, range);
@@ -67,7 +67,7 @@ class DomainSolver {
       SymbolicInterval values{range.lo * quotient.lower, range.hi * quotient.lower + quotient.lower - Expr(1)};
       if (bounds_.ProveEqual(range.lo, range.hi)) {
         for (const auto& [rest, within] : digits) {
-          if (rest.upper && rest.source == quotient.source && IsInt(rest.lower, 1) &&
+          if (bool(rest.upper) && rest.source == quotient.source && IsInt(rest.lower, 1) &&
               bounds_.ProveEqual(rest.upper, quotient.lower)) {
             values = {range.lo * quotient.lower + within.lo, range.lo * quotient.lower + within.hi};
           }
@@ -77,15 +77,14 @@ class DomainSolver {
     }
   }
 
-  const BlockNode& block_;
   const Bounds& bounds_;
   std::vector<Var> vars_;
   Domains domains_;
   bool conflicting_ = false;
 };
 
-/// The block below new loops that run over these domains.
-Stmt NestOver(const BlockNode& block, const Domains& domains, Bounds& bounds) {
+/// The block below new loops that run over these domains; with `only_within`, not beyond them.
+Stmt NestOver(const BlockNode& block, const Domains& domains, Bounds& bounds, bool only_within) {
   BlockNode copy = block;
   std::vector<std::pair<Var, Expr>> loops;
   std::vector<Expr> terms;
@@ -94,8 +93,11 @@ Stmt NestOver(const BlockNode& block, const Domains& domains, Bounds& bounds) {
     Expr min = iv.dom.min, extent = iv.dom.extent;
     if (domains[i]) {
       Expr needed = bounds.Simplify(domains[i]->hi - domains[i]->lo + Expr(1));
-      // A part as large as the whole is the whole.
-      if (!bounds.Prove(needed >= extent)) min = domains[i]->lo, extent = needed;
+      // A part as large as the whole is the whole; of what was made, only where it is there.
+      const bool whole = bounds.Prove(needed >= extent) &&
+                         (!only_within || (bounds.Prove(domains[i]->lo <= min) &&
+                                           bounds.Prove(min + extent - Expr(1) <= domains[i]->hi)));
+      if (!whole) min = domains[i]->lo, extent = needed;
     }
     Var loop(iv.var.name());
     bounds.Bind(loop, {Expr(0), extent});
@@ -260,7 +262,7 @@ void Schedule::ComputeAt(const BlockRef& ref, const LoopRef& loop) {
     if (!needed) continue;
     for (const auto& indices : IndicesOf(block, made.buffer, Access::kWrite)) solver.Require(indices, *needed);
   }
-  Stmt body = move.Apply(NestOver(block, solver.domains(), bounds), consumers, true);
+  Stmt body = move.Apply(NestOver(block, solver.domains(), bounds, false), consumers, true);
   CheckInputsReady(rw, body, ref.name);
   rw.Commit(body, {ref, loop}, {});
 }
@@ -310,7 +312,7 @@ void Schedule::ReverseComputeAt(const BlockRef& ref, const LoopRef& loop) {
               {&move.loop(), &block}, {"the block must read the elements of its producer one by one"});
     }
   }
-  Stmt body = move.Apply(NestOver(block, solver.domains(), bounds), producers, false);
+  Stmt body = move.Apply(NestOver(block, solver.domains(), bounds, true), producers, false);
   CheckInputsReady(rw, body, ref.name);
   CheckRunsOnce(rw, body, ref.name);
   rw.Commit(body, {ref, loop}, {});
