@@ -41,9 +41,11 @@ Box InShape(Box box, const Buffer& buffer, const Bounds& bounds) {
   return box;
 }
 
-[[noreturn]] void FailAccess(const Rewriter& rw, const BlockNode& block, const Buffer& buffer, const char* how) {
-  rw.Fail("TW1413", fmt::format("block '{}' does not {} {}", block.name, how, buffer ? buffer.name() : "null"), {&block},
-          {"give a buffer from the block's reads or writes as they are now"});
+[[noreturn]] void FailAccess(const Rewriter& rw, const BlockNode& block, const Buffer& buffer,
+                             const char* how) {
+  rw.Fail("TW1413",
+          fmt::format("block '{}' does not {} {}", block.name, how, buffer ? buffer.name() : "null"),
+          {&block}, {"give a buffer from the block's reads or writes as they are now"});
 }
 
 /// Facts for the loops below a statement, beside those of the scope.
@@ -67,8 +69,9 @@ BlockRef Schedule::CacheRead(const BlockRef& ref, const Buffer& buffer, const st
   for (const BlockSite& site : BlocksBelow(path.nodes[top])) {
     if (!WritesBuffer(*site.block, buffer)) continue;
     rw.Fail("TW1412",
-            fmt::format("block '{}' writes {} within the loops around block '{}': a copy made before would be stale",
-                        site.block->name, buffer.name(), block.name),
+            fmt::format(
+                "block '{}' writes {} within the loops around block '{}': a copy made before would be stale",
+                site.block->name, buffer.name(), block.name),
             {site.block, &block});
   }
   const Bounds bounds = BoundsBelow(path);
@@ -80,7 +83,8 @@ BlockRef Schedule::CacheRead(const BlockRef& ref, const Buffer& buffer, const st
   Stmt reader = ReplaceBuffers(path.stmt(), {{buffer, cache}});
   Stmt body = path.Replace(reader);
   Path changed = FindBlock(body, block.name);
-  body = changed.ReplaceAt(top, MakeSeq({CopyNest(copy.name, buffer, cache, domain, bounds), changed.nodes[top]}));
+  body = changed.ReplaceAt(top,
+                           MakeSeq({CopyNest(copy.name, buffer, cache, domain, bounds), changed.nodes[top]}));
   rw.Commit(AddAlloc(body, path.ScopeBlock().name, cache), {ref}, {buffer.name(), scope}, {copy});
   return copy;
 }
@@ -107,8 +111,8 @@ BlockRef Schedule::CacheWrite(const BlockRef& ref, const Buffer& buffer, const s
     if (inside.contains(site.block) || !WritesBuffer(*site.block, buffer)) continue;
     if (Disjoint(domain, TouchedBox(site, buffer, Access::kWrite, bounds), bounds)) continue;
     rw.Fail("TW1412",
-            fmt::format("block '{}' writes {} too, outside the loops around block '{}'", site.block->name, buffer.name(),
-                        block.name),
+            fmt::format("block '{}' writes {} too, outside the loops around block '{}'", site.block->name,
+                        buffer.name(), block.name),
             {site.block, &block}, {"cache the buffer before its initialisation is decomposed"});
   }
   const Buffer cache = WithScope(buffer, rw.FreshBufferName(buffer.name() + "_" + scope), scope);
@@ -124,12 +128,15 @@ void Schedule::SetScope(const BlockRef& ref, int write_index, const std::string&
   const Path path = rw.Find(ref);
   const BlockNode& block = path.block();
   if (write_index < 0 || size_t(write_index) >= block.writes.size()) {
-    rw.Fail("TW1413", fmt::format("block '{}' writes {} buffers; number {} is asked for", block.name,
-                                  block.writes.size(), write_index), {&block});
+    rw.Fail("TW1413",
+            fmt::format("block '{}' writes {} buffers; number {} is asked for", block.name,
+                        block.writes.size(), write_index),
+            {&block});
   }
   const Buffer buffer = block.writes[size_t(write_index)].buffer;
   if (rw.IsParameter(buffer)) {
-    rw.Fail("TW1414", fmt::format("{} is a parameter of the function: the caller chooses its memory", buffer.name()),
+    rw.Fail("TW1414",
+            fmt::format("{} is a parameter of the function: the caller chooses its memory", buffer.name()),
             {&block}, {"use cache_write for a copy in another scope"});
   }
   const Buffer moved = WithScope(buffer, buffer.name(), scope);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ComputeAt and ReverseComputeAt: a block moves under a loop of those that it exchanges data with, and runs there
-// over the part of its domain that one iteration needs or makes. Its own loops are replaced by one per iteration
-// variable, in the order of the variables, also where the extent is 1.
+// ComputeAt and ReverseComputeAt: a block moves under a loop of those that it exchanges data with, and runs
+// there over the part of its domain that one iteration needs or makes. Its own loops are replaced by one per
+// iteration variable, in the order of the variables, also where the extent is 1.
 #include <algorithm>
 
 #include "tilewright/schedule/digits.h"
@@ -13,13 +13,15 @@ namespace tilewright {
 
 namespace {
 
-/// For each iteration variable the interval that one iteration of the loop runs over; empty: all of the domain.
+/// For each iteration variable the interval that one iteration of the loop runs over; empty: all of the
+/// domain.
 using Domains = std::vector<std::optional<SymbolicInterval>>;
 
 /// Narrows domains so that index expressions over the variables of a block fall into a box.
 class DomainSolver {
  public:
-  DomainSolver(const BlockNode& block, const Bounds& bounds) : bounds_(bounds), domains_(block.iter_vars.size()) {
+  DomainSolver(const BlockNode& block, const Bounds& bounds)
+      : bounds_(bounds), domains_(block.iter_vars.size()) {
     for (const IterVar& iv : block.iter_vars) vars_.push_back(iv.var);
   }
 
@@ -44,7 +46,8 @@ class DomainSolver {
   }
 
   const Domains& domains() const { return domains_; }
-  /// Variables on which two requirements disagree: what they allow together may leave gaps between iterations.
+  /// Variables on which two requirements disagree: what they allow together may leave gaps between
+  /// iterations.
   bool conflicting() const { return conflicting_; }
 
  private:
@@ -53,8 +56,10 @@ class DomainSolver {
       if (vars_[i].get() != var.get()) continue;
       range = {bounds_.Simplify(range.lo), bounds_.Simplify(range.hi)};
       if (domains_[i]) {
-        conflicting_ |= !bounds_.ProveEqual(domains_[i]->lo, range.lo) || !bounds_.ProveEqual(domains_[i]->hi, range.hi);
-        range = {bounds_.Simplify(Min(domains_[i]->lo, range.lo)), bounds_.Simplify(Max(domains_[i]->hi, range.hi))};
+        conflicting_ |=
+            !bounds_.ProveEqual(domains_[i]->lo, range.lo) || !bounds_.ProveEqual(domains_[i]->hi, range.hi);
+        range = {bounds_.Simplify(Min(domains_[i]->lo, range.lo)),
+                 bounds_.Simplify(Max(domains_[i]->hi, range.hi))};
       }
       domains_[i] = range;
     }
@@ -64,7 +69,8 @@ class DomainSolver {
   void RequireDigits(const std::vector<std::pair<Digit, SymbolicInterval>>& digits) {
     for (const auto& [quotient, range] : digits) {
       if (quotient.upper) continue;
-      SymbolicInterval values{range.lo * quotient.lower, range.hi * quotient.lower + quotient.lower - Expr(1)};
+      SymbolicInterval values{range.lo * quotient.lower,
+                              range.hi * quotient.lower + quotient.lower - Expr(1)};
       if (bounds_.ProveEqual(range.lo, range.hi)) {
         for (const auto& [rest, within] : digits) {
           if (bool(rest.upper) && rest.source == quotient.source && IsInt(rest.lower, 1) &&
@@ -117,20 +123,26 @@ struct Move {
   const BlockNode& block() const { return block_path.block(); }
   const ForNode& loop() const { return loop_path.loop(); }
 
-  Move(const Rewriter& r, const BlockRef& b, const LoopRef& l) : rw(r), block_path(r.Find(b)), loop_path(r.Find(l)) {
+  Move(const Rewriter& r, const BlockRef& b, const LoopRef& l)
+      : rw(r), block_path(r.Find(b)), loop_path(r.Find(l)) {
     if (block_path.Find(l.var) != Path::npos) {
-      rw.Fail("TW1412", fmt::format("block '{}' is under loop '{}' already", b.name, l.var.name()), {&loop(), &block()});
+      rw.Fail("TW1412", fmt::format("block '{}' is under loop '{}' already", b.name, l.var.name()),
+              {&loop(), &block()});
     }
     if (block_path.nodes[block_path.scope()] != loop_path.nodes[loop_path.scope()]) {
-      rw.Fail("TW1412", fmt::format("block '{}' and loop '{}' are not in the same block", b.name, l.var.name()),
+      rw.Fail("TW1412",
+              fmt::format("block '{}' and loop '{}' are not in the same block", b.name, l.var.name()),
               {&loop(), &block()});
     }
     if (loop().for_kind == ForKind::kVectorized) {
-      rw.Fail("TW1405", fmt::format("loop '{}' is vectorized: it cannot take in further blocks", l.var.name()), {&loop()});
+      rw.Fail("TW1405",
+              fmt::format("loop '{}' is vectorized: it cannot take in further blocks", l.var.name()),
+              {&loop()});
     }
     for (const IterVar& iv : block().iter_vars) {
       if (iv.kind == IterKind::kOpaque) {
-        rw.Fail("TW1407", fmt::format("block '{}' has an order in '{}' and cannot be cut up", b.name, iv.var.name()),
+        rw.Fail("TW1407",
+                fmt::format("block '{}' has an order in '{}' and cannot be cut up", b.name, iv.var.name()),
                 {&block()});
       }
     }
@@ -151,8 +163,8 @@ struct Move {
     return bounds;
   }
 
-  /// The body with the block's nest taken away and `nest` put into the loop: before the first of its statements
-  /// that holds one of `others`, or after the last.
+  /// The body with the block's nest taken away and `nest` put into the loop: before the first of its
+  /// statements that holds one of `others`, or after the last.
   Stmt Apply(const Stmt& nest, const std::unordered_set<const BlockNode*>& others, bool before) const {
     Stmt body = block_path.Replace(nullptr);
     Path path = FindLoop(body, loop().var);
@@ -161,7 +173,8 @@ struct Move {
     if (auto* seq = inside.As<SeqNode>()) parts = seq->stmts;
     auto holds = [&](const Stmt& s) {
       std::vector<BlockSite> sites = BlocksBelow(s);
-      return std::any_of(sites.begin(), sites.end(), [&](const BlockSite& x) { return others.contains(x.block); });
+      return std::any_of(sites.begin(), sites.end(),
+                         [&](const BlockSite& x) { return others.contains(x.block); });
     };
     if (before) {
       parts.insert(std::find_if(parts.begin(), parts.end(), holds), nest);
@@ -225,8 +238,10 @@ void Schedule::ComputeAt(const BlockRef& ref, const LoopRef& loop) {
   std::unordered_set<const BlockNode*> consumers;
   for (const BufferRegion& made : block.writes) {
     if (rw.IsParameter(made.buffer)) {
-      rw.Fail("TW1414", fmt::format("block '{}' writes {}, which the caller reads whole", block.name, made.buffer.name()),
-              {&block}, {"compute_at is for intermediate results"});
+      rw.Fail(
+          "TW1414",
+          fmt::format("block '{}' writes {}, which the caller reads whole", block.name, made.buffer.name()),
+          {&block}, {"compute_at is for intermediate results"});
     }
     for (const BlockSite& site : move.ScopeSites()) {
       if (site.block == &block) continue;
@@ -237,15 +252,16 @@ void Schedule::ComputeAt(const BlockRef& ref, const LoopRef& loop) {
       if (!ReadsBuffer(*site.block, made.buffer)) continue;
       if (!under.contains(site.block)) {
         rw.Fail("TW1412",
-                fmt::format("block '{}' reads {} but is not under loop '{}'", site.block->name, made.buffer.name(),
-                            loop.var.name()),
+                fmt::format("block '{}' reads {} but is not under loop '{}'", site.block->name,
+                            made.buffer.name(), loop.var.name()),
                 {site.block, &move.loop()});
       }
       consumers.insert(site.block);
     }
   }
   if (consumers.empty()) {
-    rw.Fail("TW1412", fmt::format("no block under loop '{}' reads what block '{}' writes", loop.var.name(), block.name),
+    rw.Fail("TW1412",
+            fmt::format("no block under loop '{}' reads what block '{}' writes", loop.var.name(), block.name),
             {&move.loop(), &block});
   }
   CheckNotOverwritten(move);
@@ -260,7 +276,8 @@ void Schedule::ComputeAt(const BlockRef& ref, const LoopRef& loop) {
       needed = needed ? Hull(*needed, box, bounds) : std::move(box);
     }
     if (!needed) continue;
-    for (const auto& indices : IndicesOf(block, made.buffer, Access::kWrite)) solver.Require(indices, *needed);
+    for (const auto& indices : IndicesOf(block, made.buffer, Access::kWrite))
+      solver.Require(indices, *needed);
   }
   Stmt body = move.Apply(NestOver(block, solver.domains(), bounds, false), consumers, true);
   CheckInputsReady(rw, body, ref.name);
@@ -296,7 +313,8 @@ void Schedule::ReverseComputeAt(const BlockRef& ref, const LoopRef& loop) {
     }
   }
   if (producers.empty()) {
-    rw.Fail("TW1412", fmt::format("no block under loop '{}' writes what block '{}' reads", loop.var.name(), block.name),
+    rw.Fail("TW1412",
+            fmt::format("no block under loop '{}' writes what block '{}' reads", loop.var.name(), block.name),
             {&move.loop(), &block});
   }
   // All iterations together must cover the domain: every element is read where it was made.

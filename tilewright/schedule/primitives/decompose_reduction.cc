@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// DecomposeReduction: the initialisation becomes a block before a loop. Legal where every loop that reduces lies at
-// or inside that loop, so that it runs once per element and before the first update.
+// DecomposeReduction: the initialisation becomes a block before a loop. Legal where every loop that reduces
+// lies at or inside that loop, so that it runs once per element and before the first update.
 #include "tilewright/schedule/region.h"
 #include "tilewright/schedule/rewriter.h"
 
@@ -9,7 +9,8 @@ namespace tilewright {
 namespace {
 
 /// The initialisation as a block of its own, over the spatial variables.
-BlockNode InitBlock(const BlockNode& block, const std::string& name, const VarMap& at_start, const Bounds& bounds) {
+BlockNode InitBlock(const BlockNode& block, const std::string& name, const VarMap& at_start,
+                    const Bounds& bounds) {
   BlockNode init;
   init.name = name;
   for (size_t i = 0; i < block.iter_vars.size(); ++i) {
@@ -52,9 +53,10 @@ BlockRef Schedule::DecomposeReduction(const BlockRef& ref, const LoopRef& loop) 
     const LoopRole role = RoleOf(block, l->var);
     if (role.reduce && !inside) {
       rw.Fail("TW1415",
-              fmt::format("loop '{}' reduces and lies outside loop '{}': the initialisation would run in each of its "
-                          "iterations",
-                          l->var.name(), loop.var.name()),
+              fmt::format(
+                  "loop '{}' reduces and lies outside loop '{}': the initialisation would run in each of its "
+                  "iterations",
+                  l->var.name(), loop.var.name()),
               {l, &block}, {"choose a loop at or outside all loops that reduce, or reorder"});
     }
     if (role.reduce && role.spatial) {
@@ -70,17 +72,20 @@ BlockRef Schedule::DecomposeReduction(const BlockRef& ref, const LoopRef& loop) 
   }
   for (size_t i = 0; i < block.iter_vars.size(); ++i) {
     const IterVar& iv = block.iter_vars[i];
-    if (iv.kind != IterKind::kReduce || bounds.ProveEqual(Substitute(block.bindings[i], at_start), iv.dom.min)) continue;
+    if (iv.kind != IterKind::kReduce ||
+        bounds.ProveEqual(Substitute(block.bindings[i], at_start), iv.dom.min))
+      continue;
     rw.Fail("TW1415",
-            fmt::format("the loops around block '{}' do not begin at the start of '{}'", block.name, iv.var.name()),
+            fmt::format("the loops around block '{}' do not begin at the start of '{}'", block.name,
+                        iv.var.name()),
             {&block}, {"decompose before the reduction is cut into parts"});
   }
   const BlockRef name{rw.FreshBlockName(block.name + "_init")};
   Stmt nest = MakeBlock(InitBlock(block, name.name, at_start, bounds));
   for (size_t i = kept.size(); i-- > 0;) {
     const ForNode& l = *kept[i];
-    nest = MakeFor(l.var, Substitute(l.min, at_start), Substitute(l.extent, at_start), l.for_kind, nest, l.annotations,
-                   l.thread_tag);
+    nest = MakeFor(l.var, Substitute(l.min, at_start), Substitute(l.extent, at_start), l.for_kind, nest,
+                   l.annotations, l.thread_tag);
   }
   nest = FreshCopy(nest, {}, nullptr);
 
