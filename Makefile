@@ -5,7 +5,7 @@
 JOBS ?= $(shell nproc)
 # ccache, where it is there, must overlook time stamps to keep what uses precompiled headers.
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros,include_file_mtime,include_file_ctime
-LAUNCHER := $(if $(shell command -v ccache),-DCMAKE_C_COMPILER_LAUNCHER=ccache \
+LAUNCHER = $(if $(shell command -v ccache),-DCMAKE_C_COMPILER_LAUNCHER=ccache \
   -DCMAKE_CXX_COMPILER_LAUNCHER=ccache '-DCMAKE_CXX_FLAGS=-Xclang -fno-pch-timestamp')
 
 EXAMPLE := examples/efficientnet_lite0
@@ -30,13 +30,14 @@ demo: build  ## compile EfficientNet-Lite0 and name what is on a photo
 	@$(EXAMPLE)/demo
 
 test: build  ## install the peers, then run every test
-	@scripts/setup test bench
-	$(MAKE) --no-print-directory unit suites
+	$(MAKE) --no-print-directory unit
+	$(MAKE) --no-print-directory suites
 
 unit:  ## run the unit tests of what is built
 	ctest --preset release --parallel $(JOBS) --no-tests=error
 
 models:  ## fetch and export the models that tests and benchmarks use into build/models
+	@scripts/setup test bench
 	.venv-test/bin/python tests/models/prepare.py
 	.venv-bench/bin/python benchmarks/export_models.py
 

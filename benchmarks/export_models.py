@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the benchmark models with seeded weights as ONNX files: batch 1, static shapes, inference mode.
+"""Writes the benchmark models with seeded weights as ONNX files: static shapes, inference mode.
 
 The vision models are torchvision's; the others are written here. No weights are fetched: what
 matters for speed and for agreement is the architecture, as long as activations stay in the range
@@ -52,6 +52,11 @@ def dcgan():
     return model
 
 
+def gemm(outputs):
+    """A matrix product with constant weights, as in a transformer's layers: K = 768."""
+    return lambda: nn.Linear(768, outputs, bias=False)
+
+
 def vision(name, **options):
     return lambda: getattr(torchvision.models, name)(weights=None, **options)
 
@@ -59,6 +64,8 @@ def vision(name, **options):
 # Name of the model: how it is made, and the shape of its input.
 MODELS = {
     "mlp": (mlp, (1, 784)),
+    "gemm_768": (gemm(768), (128, 768)),
+    "gemm_3072": (gemm(3072), (128, 768)),
     "dqn": (dqn, (1, 4, 84, 84)),
     "dcgan": (dcgan, (1, 100, 1, 1)),
     "resnet18": (vision("resnet18"), (1, 3, 224, 224)),
@@ -102,7 +109,7 @@ def build(name):
     torch.manual_seed(zlib.crc32(name.encode()))
     model = make()
     settle_batch_norms(model, shape)
-    return model, random_inputs(1, shape)
+    return model, random_inputs(shape[0], shape)
 
 
 def export(name, path):
