@@ -10,7 +10,11 @@ void Simplifier::ClearMemos() {
 }
 
 void Simplifier::Forget(const Var& var) {
-  interner_.Intern(var);
+  // Nothing known can depend on a variable that has not occurred yet.
+  if (!interner_.Contains(var)) {
+    interner_.Intern(var);
+    return;
+  }
   known_bounds_.erase(var.get());
   known_residues_.erase(var.get());
   values_.erase(var.get());

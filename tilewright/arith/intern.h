@@ -11,6 +11,7 @@ class Interner {
  public:
   /// The node equal to `e`, whose operands must be interned.
   Expr Intern(const Expr& e);
+  bool Contains(const Expr& e) const { return nodes_.contains(e); }
   /// Gives `var` its place in the order of terms, if it has none yet.
   void Touch(const VarNode* var) { RankOf(var); }
   /// A total order of interned nodes: by the leftmost variable, in the order in which variables were met;
