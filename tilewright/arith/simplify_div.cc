@@ -84,7 +84,8 @@ void Simplifier::AddQuotient(Sum& into, const Term& t, int64_t c) {
   AddTerm(into, Atom(BinaryOp::kFloorDiv, atom, Constant(d)).get(), t.coef / g, interner_);
 }
 
-// a = c * quotient + rest, with small coefficients and 0 <= constant < c in rest.
+// a = c * quotient + rest, where rest has no term that c divides and 0 <= constant < c. Larger coefficients
+// stay whole: (o*64 + l) // 56 is a cut of a fused space, which o + (o*8 + l) // 56 would hide.
 void Simplifier::SplitBy(const Sum& a, int64_t c, Sum& quotient, Sum& rest) {
   quotient.constant = FloorDivInt(a.constant, c);
   rest.constant = FloorModInt(a.constant, c);
@@ -92,8 +93,7 @@ void Simplifier::SplitBy(const Sum& a, int64_t c, Sum& quotient, Sum& rest) {
     if (IsMultiple(t, c)) {
       AddQuotient(quotient, t, c);
     } else {
-      AddTerm(quotient, t.atom, t.coef / c, interner_);
-      AddTerm(rest, t.atom, t.coef % c, interner_);
+      rest.terms.push_back(t);
     }
   }
 }
