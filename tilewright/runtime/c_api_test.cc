@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The C interface, called as a C program calls it.
-#include <atomic>
-#include <cstring>
+#include <sys/wait.h>
+
+#include <cstdio>
 #include <fstream>
+#include <tuple>
 
 #include "tilewright/runtime/cpu_features.h"
 #include "tilewright/runtime/test_support.h"
@@ -215,6 +217,26 @@ TEST_F(CApi, BindsUserMemory) {
   ASSERT_EQ(tw_context_run(context_), TW_OK);
   EXPECT_EQ(y[3], 32.0f);
 }
+
+#if defined(TW_DEPLOY_EXAMPLE)
+// What a command prints on both channels, and its exit status.
+std::pair<std::string, int> RunCommand(const std::string& command) {
+  std::string text;
+  FILE* pipe = popen((command + " 2>&1").c_str(), "r");
+  for (int c; pipe != nullptr && (c = std::fgetc(pipe)) != EOF;) text += static_cast<char>(c);
+  int status = pipe != nullptr ? pclose(pipe) : -1;
+  return {text, WEXITSTATUS(status)};
+}
+
+TEST_F(CApi, TheDeployedProgramRunsAModule) {
+  auto [text, status] = RunCommand(TW_DEPLOY_EXAMPLE " " + (folder_ / "m.so"));
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(text, "     3  8\n     7  8\n    11  8\n    15  8\n    19  8\n");
+  std::tie(text, status) = RunCommand(TW_DEPLOY_EXAMPLE " " + (folder_ / "absent.so"));
+  EXPECT_EQ(status, 1);
+  EXPECT_NE(text.find("error[TW_FILE_ERROR] TW5101: cannot open the module"), std::string::npos) << text;
+}
+#endif
 
 }  // namespace
 }  // namespace tilewright::runtime

@@ -18,14 +18,14 @@ std::atomic<bool> counting{false};
 std::atomic<int> allocations{0};
 std::atomic<int> locks{0};
 
-void Count(std::atomic<int>& counter) {
+[[maybe_unused]] void Count(std::atomic<int>& counter) {
   if (counting.load(std::memory_order_relaxed)) ++counter;
 }
 
 }  // namespace
 
 // The sanitizers have their own interceptors for these.
-#if defined(__GLIBC__) && !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
+#if defined(__GLIBC__) && !TW_ADDRESS_SANITIZER && !TW_THREAD_SANITIZER
 #define TW_CAN_COUNT 1
 
 extern "C" {

@@ -18,19 +18,19 @@
 namespace tilewright::runtime {
 
 #if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-inline constexpr bool kThreadSanitizer = true;
+#define TW_HAS_FEATURE(name) __has_feature(name)
 #else
-inline constexpr bool kThreadSanitizer = false;
+#define TW_HAS_FEATURE(name) 0
 #endif
-#if __has_feature(address_sanitizer)
-inline constexpr bool kAddressSanitizer = true;
+#if TW_HAS_FEATURE(thread_sanitizer) || defined(__SANITIZE_THREAD__)
+#define TW_THREAD_SANITIZER 1
 #else
-inline constexpr bool kAddressSanitizer = false;
+#define TW_THREAD_SANITIZER 0
 #endif
+#if TW_HAS_FEATURE(address_sanitizer) || defined(__SANITIZE_ADDRESS__)
+#define TW_ADDRESS_SANITIZER 1
 #else
-inline constexpr bool kThreadSanitizer = false;
-inline constexpr bool kAddressSanitizer = false;
+#define TW_ADDRESS_SANITIZER 0
 #endif
 
 // Expects `body` to throw the error, its message naming `text`.

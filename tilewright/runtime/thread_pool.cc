@@ -22,7 +22,7 @@ constexpr auto kIdleSpin = std::chrono::microseconds(300);
 constexpr auto kJoinSpin = std::chrono::microseconds(1000);
 // After this much spinning, a spinner offers its processor to whoever is ready, again and again: where there
 // are more threads than processors, the thread that it waits for may be among them.
-constexpr auto kSpinBeforeYield = std::chrono::microseconds(20);
+constexpr auto kSpinBeforeYield = std::chrono::microseconds(10);
 constexpr int kPausesBetweenClockReads = 64;
 
 void Pause() {

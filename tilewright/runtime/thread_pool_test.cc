@@ -131,7 +131,7 @@ TEST(ThreadPool, ManyCallersAtOnce) {
 }
 
 TEST(ThreadPool, WorksInAForkedChild) {
-  if (kThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer cannot start threads after a fork";
+  if (TW_THREAD_SANITIZER) GTEST_SKIP() << "ThreadSanitizer cannot start threads after a fork";
   ThreadPool& pool = ThreadPool::Global();
   pool.Reserve(3);
   pid_t child = fork();
