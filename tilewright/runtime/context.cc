@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "tilewright/runtime/device.h"
+#include "tilewright/runtime/float_environment.h"
 #include "tilewright/runtime/host_functions.h"
 #include "tilewright/runtime/io_tensor.h"
 #include "tilewright/runtime/status.h"
@@ -112,6 +113,7 @@ class Context::Impl {
   void CheckInputs() const;
   void RunSteps();
   void RunStep(Step& step) {
+    if (step.instruction->once && initialised_) return;
     std::visit([&](const auto& op) { Execute(step, op); }, step.instruction->op);
   }
   void Execute(Step& step, const AllocOp& op);
@@ -153,6 +155,7 @@ class Context::Impl {
   std::vector<Step> steps_;
   // Grows whenever a pointer or a symbol's value changes, so that steps resolved before are resolved again.
   uint64_t epoch_ = 1;
+  bool initialised_ = false;  // a run has succeeded, so that instructions marked `once` are done
 };
 
 // ---- Creation ----
@@ -359,6 +362,7 @@ void Context::Impl::CheckInputs() const {
 
 void Context::Impl::Run() {
   CheckInputs();
+  FloatEnvironment environment;
   has_run_ = false;
   sink_.message.store(nullptr, std::memory_order_relaxed);
   std::fill(symbols_.begin(), symbols_.end(), kUnboundSymbol);
@@ -371,6 +375,7 @@ void Context::Impl::Run() {
     throw;
   }
   FinishOutputs();
+  initialised_ = true;
   has_run_ = true;
 }
 

@@ -209,6 +209,33 @@ TEST(Context, AbsurdArenaIsOutOfMemory) {
   ExpectError(ErrorId::kOutOfMemory, "36028797018963968 bytes", [&] { Context context(module); });
 }
 
+#if defined(__x86_64__)
+// x * 0.5, which is a denormal for the least normal x, and zero where the thread flushes denormals.
+void Halve(void* const* buffers, const int64_t*, int64_t begin, int64_t end, const tw_runtime_table*) {
+  for (int64_t i = begin * 4; i < end * 4; ++i) {
+    volatile float x = static_cast<const float*>(buffers[0])[i];
+    static_cast<float*>(buffers[2])[i] = x * 0.5f;
+  }
+}
+
+TEST(Context, FloatModesOfTheCallerDoNotMatter) {
+  constexpr uint32_t kFlush = 0x9fc0;  // the default with flush-to-zero and denormals-are-zero
+  uint32_t before = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(kFlush);
+  auto module = Module::FromProgram("halve", ScaleTwiceProgram(), {&Halve, &Check}, Weights(), nullptr);
+  Context context(module, {.num_threads = 4});
+  std::vector<float> x(32, std::numeric_limits<float>::min());
+  context.SetInput(0, x.data(), 128);
+  context.Run();
+  uint32_t after = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(before);
+  EXPECT_EQ(after & 0xffc0, kFlush & 0xffc0);
+  const auto* y = static_cast<const float*>(context.Output(0).data);
+  for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(y[i], x[i] * 0.25f) << i;
+  EXPECT_GT(y[0], 0.0f);
+}
+#endif
+
 // ---- Shapes known at run time ----
 
 // y[n, 4] = scale(scale(x[n, 4])), its arena sized by n.
@@ -389,11 +416,13 @@ TEST(Context, MissingHostFunctionIsNamed) {
 // so that an executor which forgets to wait sees wrong results.
 class LazyDevice : public Device {
  public:
+  static inline int copies = 0;
   class Session : public DeviceSession {
    public:
     DeviceMemory Allocate(uint64_t bytes, std::string_view) override { return AllocateHost(bytes); }
     void Free(DeviceMemory memory) override { FreeHost(memory); }
     void Copy(void* destination, const void* source, uint64_t bytes, CopyKind, uint16_t) override {
+      ++copies;
       queue_.push_back([=] { std::memcpy(destination, source, bytes); });
     }
     void Launch(const DeviceLaunch& l, uint16_t) override {
@@ -415,7 +444,8 @@ class LazyDevice : public Device {
   }
 };
 
-// x goes to the device, is scaled there, comes back into an arena, and is scaled on the host.
+// The weights go to the device once, x at every run, is scaled there, comes back into an arena, and is scaled
+// on the host.
 Program DeviceProgram() {
   Program p = ScaleTwiceProgram(8);
   p.devices.push_back({"lazy", 0});
@@ -431,6 +461,7 @@ Program DeviceProgram() {
   Instruction copy_x, copy_w, copy_back, wait;
   copy_x.op = CopyOp{0, 4};
   copy_w.op = CopyOp{1, 5};
+  copy_w.once = true;
   copy_back.op = CopyOp{6, 2};
   wait.op = WaitOp{{0}};
   p.num_events = 1;
@@ -447,10 +478,15 @@ TEST(DeviceContext, CopiesLaunchesAndWaits) {
   RegisterDevice("lazy", std::make_unique<LazyDevice>());
   auto module = Module::FromProgram("device", DeviceProgram(), {&Scale, &Check}, Weights(), nullptr);
   Context context(module);
-  std::vector<float> x = Ramp(32);
-  context.SetInput(0, x.data(), 128);
-  context.Run();
-  ExpectScaledTwice(x, context.Output(0).data);
+  LazyDevice::copies = 0;
+  for (int run = 0; run < 3; ++run) {
+    std::vector<float> x = Ramp(32);
+    x[7] = static_cast<float>(run);
+    context.SetInput(0, x.data(), 128);
+    context.Run();
+    ExpectScaledTwice(x, context.Output(0).data);
+  }
+  EXPECT_EQ(LazyDevice::copies, 3 * 2 + 1);
 }
 
 TEST(DeviceContext, MissingDeviceIsNamed) {

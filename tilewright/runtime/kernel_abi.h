@@ -13,7 +13,8 @@ extern "C" {
 /* The version of everything in this file; a module states the version that its code was made for. */
 #define TW_KERNEL_ABI_VERSION 1
 
-/* Memory in arenas and parameters is aligned to this many bytes. */
+/* Arenas and parameters begin at multiples of this many bytes; a buffer lies at its offset from there. Inputs
+ * and outputs are aligned to the program's bind_alignment at least. */
 #define TW_MEMORY_ALIGNMENT 64
 
 /* What the runtime offers to kernels, which import no symbols. Fields are only ever added at the end. */

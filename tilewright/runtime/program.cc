@@ -53,6 +53,7 @@ class Printer {
         line += " on device " + std::to_string(instruction.device) + " stream " +
                 std::to_string(instruction.stream);
       }
+      if (instruction.once) line += " once";
       if (instruction.event != kNoEvent) line += " signals " + std::to_string(instruction.event);
       if (!instruction.name.empty()) line += "  # " + instruction.name;
       Line(line);

@@ -135,6 +135,9 @@ struct Instruction {
   uint16_t device = 0;        // index into Program::devices
   uint16_t stream = 0;        // of that device; the host has stream 0 alone
   uint32_t event = kNoEvent;  // happens when the instruction is done
+  // Runs only until a context has had one successful run: for what no input changes, such as parameters
+  // copied to a device. What it writes must lie in arenas of constant size that nothing else writes to.
+  bool once = false;
   std::variant<AllocOp, CopyOp, LaunchOp, CallHostOp, BindShapeOp, WaitOp, BindValueOp> op;
 
   Opcode opcode() const;

@@ -189,11 +189,30 @@ class Validator {
     Require(instruction.device < program_.devices.size(), "runs on a device that is not listed");
     Require(instruction.device != 0 || instruction.stream == 0, "names a stream of the host");
     device_ = instruction.device;
+    if (instruction.once) CheckOnce(instruction);
     std::visit(*this, instruction.op);
     if (instruction.event != kNoEvent) {
       Require(instruction.event < signalled_.size() && !signalled_[instruction.event],
               "signals event " + std::to_string(instruction.event) + ", which does not exist or is taken");
       signalled_[instruction.event] = true;
+    }
+  }
+
+  // Only work on memory that keeps its place and contents may be left out after the first run.
+  void CheckOnce(const Instruction& instruction) const {
+    std::vector<uint32_t> buffers;
+    if (const auto* copy = std::get_if<CopyOp>(&instruction.op)) {
+      buffers = {copy->source, copy->destination};
+    } else if (const auto* launch = std::get_if<LaunchOp>(&instruction.op)) {
+      buffers = launch->buffers;
+    } else {
+      Fail("runs once, which only copy and launch may");
+    }
+    for (uint32_t index : buffers) {
+      const Buffer& b = BufferAt(index);
+      bool keeps = b.storage == Storage::kParameter ||
+                   (b.storage == Storage::kArena && program_.arenas[b.index].bytes.is_constant());
+      Require(keeps, "runs once, but uses buffer " + std::to_string(index) + ", which may change");
     }
   }
 

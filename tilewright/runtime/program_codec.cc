@@ -226,8 +226,11 @@ decltype(Instruction::op) GetOperation(ByteReader& in, uint8_t opcode) {
                          ") does not have; run the module with a runtime at least as new as its compiler");
 }
 
+constexpr uint8_t kFlagOnce = 1;
+
 void PutInstruction(ByteWriter& out, const Instruction& instruction) {
   out.Put(static_cast<uint8_t>(instruction.opcode()));
+  out.Put(instruction.once ? kFlagOnce : uint8_t{0});
   out.Put(instruction.device);
   out.Put(instruction.stream);
   out.Put(instruction.event);
@@ -241,6 +244,14 @@ void PutInstruction(ByteWriter& out, const Instruction& instruction) {
 Instruction GetInstruction(ByteReader& in) {
   Instruction instruction;
   auto opcode = in.Get<uint8_t>();
+  auto flags = in.Get<uint8_t>();
+  if ((flags & ~kFlagOnce) != 0) {
+    throw RuntimeError(ErrorId::kUnknownOpcode, "the program has an instruction with flags " +
+                                                    std::to_string(flags) +
+                                                    ", which this runtime (version " TW_VERSION
+                                                    ") does not have; run the module with a newer runtime");
+  }
+  instruction.once = (flags & kFlagOnce) != 0;
   instruction.device = in.Get<uint16_t>();
   instruction.stream = in.Get<uint16_t>();
   instruction.event = in.Get<uint32_t>();
@@ -280,7 +291,7 @@ Program DecodeProgram(std::span<const std::byte> bytes) {
   program.arenas = GetList(in, 6 + kLeastExprBytes, GetArena);
   program.buffers = GetList(in, 17 + 2 * kLeastExprBytes, GetBuffer);
   program.kernels = GetList(in, 4, GetName);
-  program.instructions = GetList(in, 17, GetInstruction);
+  program.instructions = GetList(in, 18, GetInstruction);
   in.ExpectEnd();
   return program;
 }

@@ -35,6 +35,7 @@ Program EverythingProgram() {
   send.device = 1;
   send.stream = 2;
   send.event = 0;
+  send.once = true;
   send.op = CopyOp{1, 5};
   Instruction wait;
   wait.op = WaitOp{{0}};
@@ -115,12 +116,14 @@ TEST(Program, UnknownOpcodeIsRefusedByName) {
   p.instructions.resize(1);
   p.instructions[0].name = "";
   std::vector<std::byte> bytes = EncodeProgram(p);
-  // The last instruction: opcode, device, stream, event, empty name, length, then launch operands.
+  // The last instruction: opcode, flags, device, stream, event, empty name, length, then launch operands.
   size_t operands = 4 + (4 + 4) + 4 + 9;
-  size_t at = bytes.size() - operands - 4 - 4 - 4 - 2 - 2 - 1;
+  size_t at = bytes.size() - operands - 4 - 4 - 4 - 2 - 2 - 1 - 1;
   ASSERT_EQ(bytes[at], static_cast<std::byte>(Opcode::kLaunch));
   bytes[at] = std::byte{16};
   ExpectError(ErrorId::kUnknownOpcode, "opcode 16", [&] { DecodeProgram(bytes); });
+  bytes[at + 1] = std::byte{2};
+  ExpectError(ErrorId::kUnknownOpcode, "flags 2", [&] { DecodeProgram(bytes); });
 }
 
 // What validation refuses: a change to a valid program, and words of the message.
@@ -169,7 +172,11 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"Chunks", [](Program& p) { FirstLaunch(p).num_chunks = -1; }, "negative number of chunks"},
         Mistake{"WriteParameters", [](Program& p) { std::get<CopyOp>(p.instructions[5].op) = {5, 1}; },
                 "writes to the parameters"},
-        Mistake{"CopySizes", [](Program& p) { std::get<CopyOp>(p.instructions[5].op) = {3, 5}; },
+        Mistake{"CopySizes",
+                [](Program& p) {
+                  p.instructions[5].once = false;
+                  std::get<CopyOp>(p.instructions[5].op) = {3, 5};
+                },
                 "copies 8 bytes to 16"},
         Mistake{"AllocFixed", [](Program& p) { p.instructions[1].op = AllocOp{1}; },
                 "sizes an arena of constant size"},
@@ -183,6 +190,8 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"WaitUnsignalled", [](Program& p) { std::swap(p.instructions[5], p.instructions[6]); },
                 "waits for event 0"},
         Mistake{"EventTwice", [](Program& p) { p.instructions[7].event = 0; }, "signals event 0"},
+        Mistake{"OnceBind", [](Program& p) { p.instructions[0].once = true; }, "only copy and launch may"},
+        Mistake{"OnceInput", [](Program& p) { p.instructions[2].once = true; }, "which may change"},
         Mistake{"EventCount", [](Program& p) { p.num_events = 1000000; }, "more events than instructions"}),
     [](const auto& info) { return std::string(info.param.name); });
 

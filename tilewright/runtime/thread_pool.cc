@@ -9,6 +9,8 @@
 #include <new>
 #include <thread>
 
+#include "tilewright/runtime/float_environment.h"
+
 namespace tilewright::runtime {
 namespace {
 
@@ -115,6 +117,7 @@ void ThreadPool::ResetAfterFork() {
 
 void* ThreadPool::WorkerMain(void* argument) {
   auto* worker = static_cast<Worker*>(argument);
+  FloatEnvironment environment;  // a thread begins with the modes of the one that started it
   uint32_t ticket = 0;
   for (;;) {
     ticket = worker->go.AwaitChange(ticket, kIdleSpin);
