@@ -70,11 +70,17 @@ std::vector<BlockRef> Schedule::Consumers(const BlockRef& block) const {
 }
 
 const BlockNode& Schedule::Get(const BlockRef& block) const {
-  return Rewriter(const_cast<Schedule&>(*this), "get").Find(block).block();
+  handed_out_.push_back(Rewriter(const_cast<Schedule&>(*this), "get").Find(block).stmt());
+  return *handed_out_.back().As<BlockNode>();
 }
 
 const ForNode& Schedule::Get(const LoopRef& loop) const {
-  return Rewriter(const_cast<Schedule&>(*this), "get").Find(loop).loop();
+  handed_out_.push_back(Rewriter(const_cast<Schedule&>(*this), "get").Find(loop).stmt());
+  return *handed_out_.back().As<ForNode>();
+}
+
+std::vector<Buffer> Schedule::Buffers() const {
+  return Rewriter(const_cast<Schedule&>(*this), "buffers").Buffers();
 }
 
 bool Schedule::Exists(const BlockRef& block) const {

@@ -45,9 +45,12 @@ class Schedule {
   std::vector<BlockRef> Blocks() const;
   std::vector<BlockRef> Producers(const BlockRef& block) const;  ///< blocks that write what it reads
   std::vector<BlockRef> Consumers(const BlockRef& block) const;  ///< blocks that read what it writes
+  /// What a reference stands for now. The node lives as long as the schedule, also when a primitive replaces it.
   const BlockNode& Get(const BlockRef& block) const;
   const ForNode& Get(const LoopRef& loop) const;
   bool Exists(const BlockRef& block) const;
+  /// Buffers of the function, parameters first, then what blocks allocate.
+  std::vector<Buffer> Buffers() const;
 
   // ---- Loops.
 
@@ -129,6 +132,7 @@ class Schedule {
   std::unordered_map<std::string, std::string> block_names_;
   std::unordered_map<Var, std::string> loop_names_;
   int next_block_ = 0, next_loop_ = 0;
+  mutable std::vector<Stmt> handed_out_;  ///< nodes that Get has returned
 };
 
 }  // namespace tilewright
