@@ -5,6 +5,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "tilewright/runtime/checksum.h"
 #include "tilewright/runtime/context.h"
 #include "tilewright/runtime/cpu_features.h"
 #include "tilewright/runtime/module_reader.h"
@@ -234,6 +235,46 @@ TEST(Module, EveryChangedByteIsRefused) {
   }
   EXPECT_GT(checked, 3000u);
   ExpectWorks(Module::LoadFromMemory(span, {.verify_parameters = true}), 1);
+}
+
+void Patch64(std::span<std::byte> bytes, size_t at, uint64_t value) {
+  std::memcpy(bytes.data() + at, &value, sizeof value);
+}
+
+// Makes the checksums of section 0 and of the header right again.
+void Reseal(std::span<std::byte> bytes, const SectionRecord& section, size_t table_end) {
+  Patch64(bytes, kHeaderBytes + 24, ComputeChecksum(bytes.subspan(section.offset, section.length)));
+  Patch64(bytes, 24, 0);
+  Patch64(bytes, 24, ComputeChecksum(bytes.first(table_end)));
+}
+
+// Wrong numbers under right checksums, as a broken writer might make them.
+TEST(Module, ReaderChecksWhatChecksumsCannot) {
+  std::vector<std::byte> bytes = SerializeModule(ScaleImage(Kernels(1)));
+  const std::vector<SectionRecord> sections = ModuleReader(bytes, "m").sections();
+  size_t table_end = kHeaderBytes + sections.size() * kSectionEntryBytes;
+  std::vector<size_t> places;
+  for (size_t i = kContainerMagic.size(); i < table_end; ++i) places.push_back(i);
+  for (size_t i = 0; i < sections[0].length; ++i) places.push_back(sections[0].offset + i);
+  int refused = 0;
+  for (size_t at : places) {
+    for (int flip : {0x01, 0x80, 0xff}) {
+      std::vector<std::byte> damaged = bytes;
+      damaged[at] ^= static_cast<std::byte>(flip);
+      Reseal(damaged, sections[0], table_end);
+      try {
+        ModuleReader reader(damaged, "m");
+        for (const VariantRecord& variant : reader.variants()) {
+          reader.ReadProgram(variant);
+          reader.ReadCode(variant);
+        }
+        reader.VerifyParameters();
+      } catch (const RuntimeError&) {
+        ++refused;
+      }
+    }
+  }
+  EXPECT_GT(refused, 300);
 }
 
 TEST(Module, DamagedLibraryOrFooterIsRefused) {
