@@ -90,13 +90,28 @@ Range PartOf(int64_t count, int parts, int part) {
 }  // namespace
 
 // A line for what the caller writes and a line for what the worker writes, so that a launch moves each once.
+//
+// Each launch has a ticket, one more than the last. Whoever moves `claimed` to it computes the range: the
+// worker, or, where the worker has not begun by the time the caller is through with its own range (because it
+// sleeps, or has lost its processor), the caller. Waiting would take longer, since by then it has already
+// taken as long as computing the range does. A ticket is claimed before the next is posted, and the fields
+// are read only by who has claimed it.
 struct alignas(128) ThreadPool::Worker {
   Signal go;
-  uint32_t ticket = 0;  // the last value posted to `go`
+  uint32_t ticket = 0;     // the last value posted to `go`
+  uint32_t last_done = 0;  // the last value seen in `done`
+  bool taken_over = false;
   Task task = nullptr;
   void* argument = nullptr;
   Range range{};
-  alignas(64) Signal done;
+  alignas(64) std::atomic<uint32_t> claimed{0};
+  Signal done;
+
+  bool Claim(uint32_t number) {
+    uint32_t unclaimed = number - 1;
+    return claimed.load() == unclaimed && claimed.compare_exchange_strong(unclaimed, number);
+  }
+  void RunRange() { task(argument, range.begin, range.end); }
 };
 
 ThreadPool::ThreadPool() { pthread_atfork(nullptr, nullptr, &ThreadPool::ResetAfterFork); }
@@ -121,7 +136,8 @@ void* ThreadPool::WorkerMain(void* argument) {
   uint32_t ticket = 0;
   for (;;) {
     ticket = worker->go.AwaitChange(ticket, kIdleSpin);
-    worker->task(worker->argument, worker->range.begin, worker->range.end);
+    if (!worker->Claim(ticket)) continue;
+    worker->RunRange();
     worker->done.Post(ticket);
   }
 }
@@ -177,7 +193,12 @@ void ThreadPool::Run(Task task, void* argument, int64_t num_chunks, int num_thre
   task(argument, own.begin, own.end);
   for (int t = 1; t < threads; ++t) {
     Worker& worker = *workers_[static_cast<size_t>(t - 1)];
-    worker.done.AwaitChange(worker.ticket - 1, kJoinSpin);
+    worker.taken_over = worker.Claim(worker.ticket);
+    if (worker.taken_over) worker.RunRange();
+  }
+  for (int t = 1; t < threads; ++t) {
+    Worker& worker = *workers_[static_cast<size_t>(t - 1)];
+    if (!worker.taken_over) worker.last_done = worker.done.AwaitChange(worker.last_done, kJoinSpin);
   }
   busy_.store(false);
 }

@@ -31,9 +31,9 @@ class ThreadPool {
   int Reserve(int num_threads);
 
   // Runs `task` over the chunks [0, num_chunks), split into min(num_threads, num_chunks) contiguous,
-  // near-equal ranges, the caller taking the first, and returns when all are done. The whole range runs on
-  // the caller where the pool is busy: with another caller, or because this is a call from within a task.
-  // `task` must not throw.
+  // near-equal ranges, the caller taking the first and those whose workers are late, and returns when all are
+  // done. The whole range runs on the caller where the pool is busy: with another caller, or because this is
+  // a call from within a task. `task` must not throw.
   void Run(Task task, void* argument, int64_t num_chunks, int num_threads);
 
   ThreadPool(const ThreadPool&) = delete;

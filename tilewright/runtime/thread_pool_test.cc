@@ -67,29 +67,54 @@ TEST(ThreadPool, ManyLaunchesInARow) {
   EXPECT_EQ(sum, 500 * 120);
 }
 
+// A launch of which every range waits until all have begun, so that each needs a thread of its own.
+struct Meeting {
+  int64_t expected;
+  std::chrono::milliseconds work_of_workers{0};
+  std::atomic<int64_t> begun{0};
+  std::atomic<int64_t> finished{0};
+
+  static void Task(void* argument, int64_t begin, int64_t end) {
+    auto* meeting = static_cast<Meeting*>(argument);
+    ++meeting->begun;
+    while (meeting->begun < meeting->expected) std::this_thread::yield();
+    if (begin > 0) std::this_thread::sleep_for(meeting->work_of_workers);
+    ++meeting->finished;
+  }
+};
+
 TEST(ThreadPool, WakesWorkersThatSleep) {
   ThreadPool& pool = ThreadPool::Global();
   pool.Reserve(3);
   for (int i = 0; i < 5; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));  // longer than workers spin
-    Trace trace(3);
-    pool.Run(&Trace::Task, &trace, 3, 3);
-    EXPECT_TRUE(trace.EachOnce());
-    EXPECT_EQ(trace.calls, 3);
+    Meeting meeting{3};
+    pool.Run(&Meeting::Task, &meeting, 3, 3);
+    EXPECT_EQ(meeting.finished, 3);
   }
 }
 
-TEST(ThreadPool, CallerSleepsUntilASlowWorkerIsDone) {
+TEST(ThreadPool, CallerSleepsUntilSlowWorkersAreDone) {
   ThreadPool& pool = ThreadPool::Global();
-  pool.Reserve(2);
-  std::atomic<bool> finished{false};
-  auto task = [](void* argument, int64_t begin, int64_t) {
-    if (begin == 0) return;
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // longer than callers spin
-    *static_cast<std::atomic<bool>*>(argument) = true;
-  };
-  pool.Run(task, &finished, 2, 2);
-  EXPECT_TRUE(finished);
+  pool.Reserve(3);
+  for (int i = 0; i < 3; ++i) {
+    Meeting meeting{3, std::chrono::milliseconds(10)};  // longer than callers spin
+    pool.Run(&Meeting::Task, &meeting, 3, 3);
+    EXPECT_EQ(meeting.finished, 3);
+  }
+}
+
+// Long and short ranges in turn, so that workers and caller compete for late ranges.
+TEST(ThreadPool, RangesOfLateWorkersAreComputedOnce) {
+  ThreadPool& pool = ThreadPool::Global();
+  pool.Reserve(4);
+  for (int i = 0; i < 400; ++i) {
+    if (i % 40 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    Trace trace(4);
+    pool.Run(&Trace::Task, &trace, 4, i % 3 + 2);
+    ASSERT_TRUE(trace.EachOnce());
+    ASSERT_EQ(trace.calls, i % 3 + 2);
+  }
 }
 
 TEST(ThreadPool, NestedLaunchRunsInline) {
