@@ -53,7 +53,8 @@ def main():
     for name, shapes in STATIC_SHAPES.items():
         set_static_shapes(FETCHED / f"{name}.onnx", MODELS / f"{name}.onnx", shapes)
     subprocess.run([sys.executable, ROOT / "examples" / "efficientnet_lite0" / "make_model.py",
-                    FETCHED / "efficientnet_lite0.pth", MODELS / "efficientnet_lite0.onnx"], check=True)
+                    FETCHED / "efficientnet_lite0.pth", MODELS / "efficientnet_lite0.onnx",
+                    "--names", FETCHED / "imagenet_names.json", "--labels", MODELS / "imagenet_labels.txt"], check=True)
 
 
 if __name__ == "__main__":

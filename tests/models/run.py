@@ -14,9 +14,11 @@ Runs in .venv-test (scripts/setup test); `make models` puts the models into buil
 
 import argparse
 import dataclasses
+import functools
 import hashlib
 import math
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -56,6 +58,7 @@ def tilewright(*arguments, timeout=300):
     if done.returncode != 0:
         message = (done.stderr.strip() or done.stdout.strip()).replace("\n", "\n    ")
         raise Failure(f"tilewright {arguments[0]} ended with status {done.returncode}:\n    {message}")
+    return done.stdout
 
 
 def run_tilewright(model, inputs, folder, *flags):
@@ -119,6 +122,9 @@ class Agreement:
     difference: float = 0.0
     ratio: float = 0.0
 
+    def __str__(self):
+        return f"difference {self.difference:.1e}  error ratio {self.ratio:4.1f}"
+
 
 def check_output(name, ours, peer, exact, worst):
     """Raises Failure where one output breaks a rule; the arguments list the output per set of inputs."""
@@ -168,24 +174,40 @@ def check_model(name, folder):
     return worst
 
 
+def check_photo(folder):
+    """EfficientNet-Lite0 names the cat on the photo, by way of the command's own image reading."""
+    output = tilewright("run", MODELS / "efficientnet_lite0.onnx", "--image", MODELS / "fetched" / "cat.png",
+                        "--image-mean", "123.675,116.28,103.53", "--image-std", "58.395,57.12,57.375",
+                        "--labels", MODELS / "imagenet_labels.txt", "--top", 5)
+    classes = re.findall(r"^ *(\d+) +[\d.]+% +(.+)$", output, re.MULTILINE)
+    if len(classes) != 5 or classes[0] != ("285", "Egyptian cat"):
+        raise Failure(f"the photo of the cat should give five classes, first 285 Egyptian cat; got {classes}")
+    return "Egyptian cat first"
+
+
+CHECKS = {name: functools.partial(check_model, name) for name in NAMES} | {"photo": check_photo}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("names", nargs="*", help=f"models (default: all): {', '.join(NAMES)}")
+    parser.add_argument("names", nargs="*", help=f"what to run (default: all): {', '.join(CHECKS)}")
     options = parser.parse_args()
+    unknown = [name for name in options.names if name not in CHECKS]
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(CHECKS)}")
 
     failed = []
-    names = options.names or NAMES
+    names = options.names or list(CHECKS)
     for name in names:
         begin = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="tilewright-models-") as folder:
             try:
-                worst = check_model(name, pathlib.Path(folder))
-                verdict = f"passed  difference {worst.difference:.1e}  error ratio {worst.ratio:4.1f}"
+                verdict = f"passed  {CHECKS[name](pathlib.Path(folder))}"
             except Failure as failure:
                 failed.append(name)
                 verdict = f"FAILED  {failure}"
         print(f"{name:20} {verdict}  ({time.monotonic() - begin:.1f} s)", flush=True)
-    print(f"tests/models: {len(names) - len(failed)} of {len(names)} models passed"
+    print(f"tests/models: {len(names) - len(failed)} of {len(names)} passed"
           + (f"; failed: {', '.join(failed)}" if failed else ""))
     return 1 if failed else 0
 
