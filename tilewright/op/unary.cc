@@ -5,7 +5,7 @@
 namespace tilewright {
 namespace {
 
-enum class Domain { kNumber, kFloat, kBool, kInteger };
+enum class Domain { kAny, kNumber, kFloat, kBool, kInteger };
 
 struct UnaryRow {
   const char* name;
@@ -39,6 +39,7 @@ Expr SoftplusOf(const Expr& x) {
 }
 
 const UnaryRow kRows[] = {
+    {"Identity", "x", Domain::kAny, [](const Expr& x) { return x; }},
     {"Abs", "|x|", Domain::kNumber, AbsOf},
     {"Neg", "-x; integers wrap", Domain::kNumber, [](const Expr& x) { return -x; }},
     {"Sign", "-1, 0 or 1", Domain::kNumber, SignOf},
@@ -82,6 +83,8 @@ const UnaryRow kRows[] = {
 void CheckDomain(const InferContext& ctx, Domain domain) {
   DataType t = ctx.Input(0).dtype;
   switch (domain) {
+    case Domain::kAny:
+      return;
     case Domain::kFloat:
       return RequireFloat(ctx, 0);
     case Domain::kBool:

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// The walk over a model: names, order, functions, subgraphs.
+#pragma once
+
+#include "tilewright/frontend/onnx/node_context.h"
+
+namespace tilewright::onnx {
+
+class Importer {
+ public:
+  Importer(std::shared_ptr<const ModelProto> model, const std::string& folder, const ImportOptions& options,
+           std::string where);
+  ImportedModel Run();
+
+  GraphBuilder& builder() { return builder_; }
+  TensorReader& tensors() { return tensors_; }
+  /// The entry as a value of the graph: a parameter, a constant or a computed value.
+  Value Materialise(Entry& entry);
+  /// Converts the nodes of a subgraph in place and returns its results; `inputs` are what its inputs stand
+  /// for.
+  std::vector<EntryRef> Inline(const GraphProto& graph, const Scope& outer, std::vector<EntryRef> inputs);
+
+ private:
+  ImportedModel RunAll();
+  void CheckVersions();
+  void CollectFunctions();
+  void CheckSupported();
+  void CheckNodesSupported(const google::protobuf::RepeatedPtrField<NodeProto>& nodes,
+                           const std::map<std::string, int64_t>& opsets, int depth);
+  void AddInitialisers(const GraphProto& graph, Scope& scope);
+  void AddInput(const ValueInfoProto& input, Scope& scope);
+  void BindInput(const std::string& name, const TensorType& type, Scope& scope);
+  TensorType DeclaredType(const ValueInfoProto& info);
+  Expr DeclaredDim(const TensorShapeProto::Dimension& dim, const std::string& input, int index);
+  void ConvertNodes(const google::protobuf::RepeatedPtrField<NodeProto>& nodes, Scope& scope,
+                    const std::string& what);
+  void ConvertNode(const NodeProto& node, Scope& scope);
+  void CallFunction(const FunctionProto& function, const NodeProto& node, Scope& scope);
+  std::vector<EntryRef> NodeInputs(const NodeProto& node, const Scope& scope);
+  void Publish(const NodeProto& node, std::vector<EntryRef> outputs, const std::vector<EntryRef>& inputs,
+               Scope& scope);
+  Value Result(const ValueInfoProto& output, const Scope& scope);
+  /// A name for a parameter, fit for the text form, from the model's.
+  std::string UniqueName(const std::string& model_name);
+  const FunctionProto* FindFunction(const NodeProto& node) const;
+
+  std::shared_ptr<const ModelProto> model_;
+  ImportOptions options_;
+  std::string where_;
+  TensorReader tensors_;
+  GraphBuilder builder_;
+  std::map<std::string, int64_t> opsets_;
+  std::map<std::tuple<std::string, std::string, std::string>, const FunctionProto*> functions_;
+  std::vector<const FunctionProto*> call_stack_;
+  std::map<std::string, Expr> dims_;
+  std::set<std::string> value_names_;
+  std::vector<Value> inputs_, parameters_;
+  std::map<std::string, NDArray> parameter_data_;
+  std::set<std::string> needed_inputs_;
+  std::vector<Diagnostic> needed_diagnostics_;
+
+  struct Missing {
+    int64_t version = 0;
+    int count = 0;
+    std::vector<std::string> nodes;
+  };
+  std::map<std::pair<std::string, std::string>, Missing> missing_;
+  std::set<const FunctionProto*> checked_;
+};
+
+/// "ai.onnx" and "" are the same domain.
+std::string NormalDomain(const std::string& domain);
+/// The nodes in an order in which each comes behind those whose results it uses; equal choices keep the
+/// file's order. TW2011 for a name with two makers, TW2013 for a cycle.
+std::vector<int> SortNodes(const google::protobuf::RepeatedPtrField<NodeProto>& nodes,
+                           const std::string& what);
+
+}  // namespace tilewright::onnx

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// Quantisation as explicit arithmetic: integers are widened to i32, scales stay floats.
+#include "tilewright/frontend/onnx/node_context.h"
+
+namespace tilewright::onnx {
+namespace {
+
+/// Scale or zero point as it broadcasts against x: a scalar, one per element of `axis`, or one per block.
+Value AlongAxis(NodeContext& ctx, const Value& v, const Value& x, int64_t axis, int64_t block) {
+  const int64_t rank = x.tensor().rank();
+  if (v.tensor().rank() == 0 || IsInt(v.tensor().NumElements(), 1)) return ctx.Reshape(v, {});
+  const size_t at = size_t(AxisFromFront(ctx, axis, rank));
+  if (v.tensor().rank() == 1) {
+    std::vector<Expr> shape(size_t(rank) - at, Expr(1));
+    shape[0] = v.tensor().shape[0];
+    return ctx.Reshape(v, shape);
+  }
+  if (block < 1 || v.tensor().rank() != rank)
+    ctx.Unsupported(fmt::format("a scale of rank {}", v.tensor().rank()));
+  // Each value covers `block` elements: [.., n, ..] becomes [.., n, 1, ..], repeated, and one axis again.
+  std::vector<Expr> split = v.tensor().shape, joined = split;
+  split.insert(split.begin() + std::ptrdiff_t(at) + 1, Expr(1));
+  std::vector<Expr> repeated = split;
+  repeated[at + 1] = Expr(block);
+  joined[at] = joined[at] * Expr(block);
+  Value wide = ctx.Reshape(ctx.Call("Expand", {ctx.Reshape(v, split)}, {{"shape", repeated}}), joined);
+  auto have = AsInt(joined[at]), want = AsInt(x.tensor().shape[at]);
+  if (have && want && *have > *want) {
+    std::vector<Expr> begin(joined.size(), Expr(0)), shape = joined;
+    shape[at] = x.tensor().shape[at];
+    wide = ctx.Call("Slice", {wide},
+                    {{"begin", begin}, {"stride", std::vector<int64_t>(joined.size(), 1)}, {"shape", shape}});
+  }
+  return wide;
+}
+
+/// The range of an integer type, as f32 constants.
+Value Saturate(NodeContext& ctx, const Value& x, DataType t) {
+  double low = t.is_uint() ? 0 : -double(int64_t{1} << (t.bits - 1));
+  double high = t.is_uint() ? double((int64_t{1} << t.bits) - 1) : double((int64_t{1} << (t.bits - 1)) - 1);
+  DataType f = x.tensor().dtype;
+  return ctx.Call("Minimum", {ctx.Call("Maximum", {x, ctx.Scalar(f, low)}), ctx.Scalar(f, high)});
+}
+
+void RequireSmall(const NodeContext& ctx, DataType t) {
+  if (!t.is_integer() || t.bits > 16) ctx.Unsupported(fmt::format("quantisation to {}", t.ToString()));
+}
+
+/// saturate(round(x / scale) + zero point)
+Value QuantizeTo(NodeContext& ctx, const Value& x, const Value& scale, const Value& zero, DataType t) {
+  Value q = ctx.Call("Round", {ctx.Call("Div", {ctx.Cast(x, kF32), ctx.Cast(scale, kF32)})});
+  if (zero) q = ctx.Call("Add", {q, ctx.Cast(zero, kF32)});
+  return ctx.Cast(Saturate(ctx, q, t), t);
+}
+
+void QuantizeLinear(NodeContext& ctx) {
+  ctx.Ignore({"saturate", "precision"});
+  Value x = ctx.Arg(0);
+  int64_t axis = ctx.Int("axis", 1), block = ctx.Int("block_size", 0), wanted = ctx.Int("output_dtype", 0);
+  DataType t = ctx.Has(2) ? ctx.DType(2)
+               : wanted   ? ElementType(int32_t(wanted), "the result of QuantizeLinear")
+                          : kU8;
+  RequireSmall(ctx, t);
+  Value scale = AlongAxis(ctx, ctx.Arg(1), x, axis, block), zero;
+  if (ctx.Has(2)) zero = AlongAxis(ctx, ctx.Arg(2), x, axis, block);
+  ctx.Set(0, QuantizeTo(ctx, x, scale, zero, t));
+}
+
+/// x - zero point, in i32.
+Value Centred(NodeContext& ctx, const Value& x, const Value& zero) {
+  Value wide = ctx.Cast(x, kI32);
+  return zero ? ctx.Call("Sub", {wide, ctx.Cast(zero, kI32)}) : wide;
+}
+
+void DequantizeLinear(NodeContext& ctx) {
+  Value x = ctx.Arg(0);
+  int64_t axis = ctx.Int("axis", 1), block = ctx.Int("block_size", 0);
+  DataType t = ctx.DType(1);
+  if (int64_t wanted = ctx.Int("output_dtype", 0))
+    t = ElementType(int32_t(wanted), "the result of DequantizeLinear");
+  Value scale = AlongAxis(ctx, ctx.Arg(1), x, axis, block), zero;
+  if (ctx.Has(2)) zero = AlongAxis(ctx, ctx.Arg(2), x, axis, block);
+  Value y = ctx.Call("Mul", {ctx.Cast(Centred(ctx, x, zero), kF32), ctx.Cast(scale, kF32)});
+  ctx.Set(0, ctx.Cast(y, t));
+}
+
+void DynamicQuantizeLinear(NodeContext& ctx) {
+  Value x = ctx.Arg(0), nought = ctx.Scalar(kF32, 0);
+  Annotations all = {{"keepdims", false}};
+  Value low = ctx.Call("Minimum", {ctx.Call("ReduceMin", {x}, all), nought});
+  Value high = ctx.Call("Maximum", {ctx.Call("ReduceMax", {x}, all), nought});
+  Value scale = ctx.Call("Div", {ctx.Call("Sub", {high, low}), ctx.Scalar(kF32, 255)});
+  Value offset = ctx.Call("Div", {ctx.Call("Neg", {low}), scale});
+  Value zero = ctx.Cast(Saturate(ctx, ctx.Call("Round", {offset}), kU8), kU8);
+  ctx.Set(0, QuantizeTo(ctx, x, scale, zero, kU8));
+  ctx.Set(1, scale);
+  ctx.Set(2, zero);
+}
+
+/// A zero point per row of a matrix [.., M, K] as [.., M, 1].
+Value PerRow(NodeContext& ctx, const Value& zero) {
+  if (!zero || zero.tensor().rank() != 1 || IsInt(zero.tensor().shape[0], 1)) return zero;
+  return ctx.Reshape(zero, {zero.tensor().shape[0], Expr(1)});
+}
+
+void MatMulInteger(NodeContext& ctx) {
+  Value a = Centred(ctx, ctx.Arg(0), PerRow(ctx, ctx.OptionalArg(2)));
+  Value b = Centred(ctx, ctx.Arg(1), ctx.OptionalArg(3));
+  ctx.Set(0, ctx.Call("MatMul", {a, b}));
+}
+
+void QLinearMatMul(NodeContext& ctx) {
+  const DataType t = ctx.DType(7);
+  RequireSmall(ctx, t);
+  Value a = Centred(ctx, ctx.Arg(0), PerRow(ctx, ctx.Arg(2))), b = Centred(ctx, ctx.Arg(3), ctx.Arg(5));
+  Value product = ctx.Cast(ctx.Call("MatMul", {a, b}), kF32);
+  Value scale = ctx.Call("Mul", {ctx.Cast(PerRow(ctx, ctx.Arg(1)), kF32), ctx.Cast(ctx.Arg(4), kF32)});
+  ctx.Set(0, QuantizeTo(ctx, ctx.Call("Mul", {product, scale}), ctx.Arg(6), ctx.Arg(7), t));
+}
+
+/// Attributes of a convolution of integers, whose padding is explicit.
+Annotations ConvAttrs(const NodeContext& ctx) {
+  const size_t n = size_t(std::max(ctx.Rank(0) - 2, 0));
+  std::string auto_pad = ctx.String("auto_pad", "NOTSET");
+  if (auto_pad != "NOTSET" && auto_pad != "VALID") ctx.Unsupported("auto_pad of a quantised convolution");
+  ctx.Ignore({"kernel_shape"});
+  return {{"strides", ctx.Ints("strides", std::vector<int64_t>(n, 1))},
+          {"dilations", ctx.Ints("dilations", std::vector<int64_t>(n, 1))},
+          {"pads", ctx.Ints("pads", std::vector<int64_t>(2 * n, 0))},
+          {"groups", ctx.Int("group", 1)}};
+}
+
+/// A zero point per output channel as it broadcasts against the weight [O, C, ...].
+Value PerFilter(NodeContext& ctx, const Value& v, int rank) {
+  if (!v || v.tensor().rank() != 1 || IsInt(v.tensor().shape[0], 1)) return v ? ctx.Reshape(v, {}) : v;
+  std::vector<Expr> shape(size_t(rank), Expr(1));
+  shape[0] = v.tensor().shape[0];
+  return ctx.Reshape(v, shape);
+}
+
+void ConvInteger(NodeContext& ctx) {
+  Value x = Centred(ctx, ctx.Arg(0), ctx.OptionalArg(2));
+  Value w = Centred(ctx, ctx.Arg(1), PerFilter(ctx, ctx.OptionalArg(3), ctx.Rank(1)));
+  ctx.Set(0, ctx.Call("Conv", {x, w}, ConvAttrs(ctx)));
+}
+
+void QLinearConv(NodeContext& ctx) {
+  const DataType t = ctx.DType(7);
+  RequireSmall(ctx, t);
+  Value x = Centred(ctx, ctx.Arg(0), ctx.Arg(2));
+  Value w = Centred(ctx, ctx.Arg(3), PerFilter(ctx, ctx.Arg(5), ctx.Rank(3)));
+  std::vector<Value> args = {x, w};
+  if (ctx.Has(8)) args.push_back(ctx.Arg(8));
+  Value sum = ctx.Cast(ctx.Call("Conv", args, ConvAttrs(ctx)), kF32);
+  Value w_scale = PerFilter(ctx, ctx.Arg(4), ctx.Rank(0) - 1);
+  Value scale = ctx.Call("Mul", {ctx.Reshape(ctx.Arg(1), {}), w_scale});
+  ctx.Set(0, QuantizeTo(ctx, ctx.Call("Mul", {sum, scale}), ctx.Reshape(ctx.Arg(6), {}),
+                        ctx.Reshape(ctx.Arg(7), {}), t));
+}
+
+[[maybe_unused]] const bool kRegistered = RegisterRows({
+    {"QuantizeLinear", 10, 0, QuantizeLinear},
+    {"DequantizeLinear", 10, 0, DequantizeLinear},
+    {"DynamicQuantizeLinear", 11, 0, DynamicQuantizeLinear},
+    {"MatMulInteger", 10, 0, MatMulInteger},
+    {"QLinearMatMul", 10, 0, QLinearMatMul},
+    {"ConvInteger", 10, 0, ConvInteger},
+    {"QLinearConv", 10, 0, QLinearConv},
+});
+
+}  // namespace
+}  // namespace tilewright::onnx
