@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+// Test frameworks stay in tests.
+#pragma once
+
+#include <gtest/gtest.h>
