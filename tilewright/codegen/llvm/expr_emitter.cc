@@ -124,6 +124,10 @@ void ExprEmitter::BindInNewScope(const Var& var, Value* value, bool nonnegative,
 
 void ExprEmitter::BindLet(const Var& var, const Expr& value) {
   Value* v = Emit(value);
+  if (!var.dtype().is_integer() && !var.dtype().is_bool()) {
+    scopes_.Bind(var, {v, 0, false, {}});
+    return;
+  }
   std::optional<LinearForm> linear;
   if (var.dtype() == DataType::Index() && scopes_.IsHoistable(value)) {
     linear = scopes_.Linearize(value);

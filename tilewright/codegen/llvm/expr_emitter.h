@@ -26,10 +26,12 @@ class ExprEmitter {
   /// Binds the variable to a value, opening a scope that starts here.
   void BindInNewScope(const Var& var, llvm::Value* value, bool nonnegative,
                       std::optional<LinearForm> linear = {});
-  /// Opens a scope for `var = value` of a let.
+  /// Binds `var = value` of a let, in a scope of its own if addresses may depend on it.
   void BindLet(const Var& var, const Expr& value);
-  /// Where the buffer's first element is; `base` dominates the function.
-  void DefineBuffer(const Buffer& buffer, llvm::Value* base) { bases_[buffer.get()] = base; }
+  /// Where the buffer's first element is: a value known at the anchor of `scope`.
+  void DefineBuffer(const Buffer& buffer, llvm::Value* base, int scope) {
+    bases_[buffer.get()] = {base, scope};
+  }
 
  private:
   // expr_emitter.cc
@@ -65,12 +67,16 @@ class ExprEmitter {
   llvm::Value* AddTerms(llvm::Value* pointer, std::span<const std::pair<Expr, int64_t>> terms, int level);
   /// One pointer per lane for a gather or scatter.
   llvm::Value* LanePointers(const BufferNode& buffer, const Expr& index, int lanes);
-  llvm::Value* Base(const BufferNode& buffer) const;
+  struct BufferBase {
+    llvm::Value* value;
+    int scope;
+  };
+  const BufferBase& Base(const BufferNode& buffer) const;
 
   llvm::IRBuilder<>& b_;
   Numeric& num_;
   ScopeStack& scopes_;
-  std::unordered_map<const BufferNode*, llvm::Value*> bases_;
+  std::unordered_map<const BufferNode*, BufferBase> bases_;
   /// Values of the present statement by node, which is kept alive so that no other takes its address; inner
   /// frames hold what only some paths compute.
   std::vector<std::unordered_map<Ref<ExprNode>, llvm::Value*>> memo_;

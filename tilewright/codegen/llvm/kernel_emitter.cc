@@ -57,15 +57,32 @@ void KernelEmitter::BindArguments(const PrimFunc& kernel) {
   for (size_t i = 0; i < kernel->buffers.size(); ++i) {
     Value* base = element(kBuffers, b_.getPtrTy(), i);
     base->setName(kernel->buffers[i].name());
-    exprs_.DefineBuffer(kernel->buffers[i], base);
+    exprs_.DefineBuffer(kernel->buffers[i], base, 0);
   }
+  scopes_.Push();
   for (size_t i = 0; i < kernel->dims.size(); ++i) {
     const Var& dim = kernel->dims[i];
     Value* value =
         b_.CreateIntCast(element(kDims, b_.getInt64Ty(), i), num_.ValueType(dim.dtype()), true, dim.name());
     exprs_.BindInNewScope(dim, value, dim->min >= 0);
   }
+  BindWorkspace(kernel);
   scopes_.Push();
+  entry_scope_ = scopes_.current();
+}
+
+// The call's private memory: one pointer after the buffers, to workspace_bytes for each chunk
+// (tir/lower/lower.h).
+void KernelEmitter::BindWorkspace(const PrimFunc& kernel) {
+  auto it = kernel->attrs.find("workspace_bytes");
+  if (it == kernel->attrs.end()) return;
+  const Expr* symbolic = std::get_if<Expr>(&it->second);
+  const int64_t* constant = std::get_if<int64_t>(&it->second);
+  TW_CHECK(symbolic || constant, "workspace_bytes of {} is not a number of bytes", kernel.name());
+  Value* bytes = exprs_.Emit(symbolic ? *symbolic : Expr(*constant));
+  Value* memory = b_.CreateLoad(
+      b_.getPtrTy(), b_.CreatePtrAdd(function_->getArg(kBuffers), b_.getInt64(kernel->buffers.size() * 8)));
+  workspace_ = b_.CreatePtrAdd(memory, b_.CreateMul(function_->getArg(kChunkBegin), bytes));
 }
 
 void KernelEmitter::Run(const PrimFunc& kernel) {
@@ -90,6 +107,7 @@ void KernelEmitter::Run(const PrimFunc& kernel) {
 }
 
 void KernelEmitter::EmitStmt(const Stmt& s) {
+  if (s.kind() == StmtKind::kLetStmt) return EmitLets(s);
   exprs_.BeginStatement();
   Dispatch(s, Overloaded{
                   [&](const StoreNode& n) { exprs_.EmitStore(n); },
@@ -100,11 +118,7 @@ void KernelEmitter::EmitStmt(const Stmt& s) {
                     for (const Stmt& child : n.stmts) EmitStmt(child);
                   },
                   [&](const IfNode& n) { EmitIf(n); },
-                  [&](const LetStmtNode& n) {
-                    ScopeMark mark(scopes_);
-                    exprs_.BindLet(n.var, n.value);
-                    EmitStmt(n.body);
-                  },
+                  [&](const LetStmtNode&) {},  // above
                   [&](const AllocateNode& n) { EmitAllocate(n); },
                   [&](const EvaluateNode& n) { EmitEvaluate(n); },
                   [&](const YieldNode& n) {
@@ -112,6 +126,18 @@ void KernelEmitter::EmitStmt(const Stmt& s) {
                     for (const Expr& e : n.values) yields_.back()->push_back(exprs_.Emit(e));
                   },
               });
+}
+
+// Lowering makes chains of thousands of lets, too long for recursion.
+void KernelEmitter::EmitLets(const Stmt& first) {
+  ScopeMark mark(scopes_);
+  Stmt s = first;
+  while (auto* let = s.As<LetStmtNode>()) {
+    exprs_.BeginStatement();
+    exprs_.BindLet(let->var, let->value);
+    s = let->body;
+  }
+  EmitStmt(s);
 }
 
 std::vector<Value*> KernelEmitter::EmitBody(const ForNode& n) {
@@ -230,25 +256,48 @@ void KernelEmitter::EmitIf(const IfNode& n) {
 }
 
 void KernelEmitter::EmitAllocate(const AllocateNode& n) {
-  const BufferNode& buffer = *n.buffer;
-  int64_t bytes = buffer.dtype.bytes();
-  for (const Expr& dim : buffer.shape) {
-    const auto size = AsInt(dim);
-    TW_CHECK(size && *size >= 0, "{} is allocated with an unknown size", buffer.buffer_name);
-    TW_CHECK(!__builtin_mul_overflow(bytes, *size, &bytes) && bytes <= kMaxFrameArray,
-             "{} needs more than {} bytes of stack", buffer.buffer_name, kMaxFrameArray);
-  }
-  {
-    llvm::IRBuilder<>::InsertPointGuard guard(b_);
-    llvm::BasicBlock& entry = function_->getEntryBlock();
-    b_.SetInsertPoint(&entry, entry.begin());
-    auto* memory =
-        b_.CreateAlloca(llvm::ArrayType::get(b_.getInt8Ty(), uint64_t(std::max<int64_t>(bytes, 1))), nullptr,
-                        buffer.buffer_name);
-    memory->setAlignment(llvm::Align(uint64_t(std::max<int64_t>(buffer.alignment, 64))));
-    exprs_.DefineBuffer(n.buffer, memory);
+  Value* workspace = workspace_;
+  if (n.buffer.scope() == "workspace") {
+    AllocateInWorkspace(n.buffer);
+  } else {
+    AllocateOnStack(n.buffer);
   }
   EmitStmt(n.body);
+  workspace_ = workspace;
+}
+
+void KernelEmitter::AllocateOnStack(const Buffer& buffer) {
+  int64_t bytes = buffer.dtype().bytes();
+  for (const Expr& dim : buffer.shape()) {
+    const auto size = AsInt(dim);
+    TW_CHECK(size && *size >= 0, "{} is allocated with an unknown size", buffer.name());
+    TW_CHECK(!__builtin_mul_overflow(bytes, *size, &bytes) && bytes <= kMaxFrameArray,
+             "{} needs more than {} bytes of stack", buffer.name(), kMaxFrameArray);
+  }
+  llvm::IRBuilder<>::InsertPointGuard guard(b_);
+  llvm::BasicBlock& entry = function_->getEntryBlock();
+  b_.SetInsertPoint(&entry, entry.begin());
+  auto* memory = b_.CreateAlloca(llvm::ArrayType::get(b_.getInt8Ty(), uint64_t(std::max<int64_t>(bytes, 1))),
+                                 nullptr, buffer.name());
+  memory->setAlignment(llvm::Align(uint64_t(std::max<int64_t>(buffer->alignment, 64))));
+  exprs_.DefineBuffer(buffer, memory, 0);
+}
+
+void KernelEmitter::AllocateInWorkspace(const Buffer& buffer) {
+  TW_CHECK(workspace_, "{} is in a workspace that the kernel does not have", buffer.name());
+  Expr bytes(buffer.dtype().bytes());
+  for (const Expr& dim : buffer.shape()) bytes = bytes * dim;
+  bytes = FloorDiv(bytes + Expr(63), 64) * Expr(64);
+  const int level = scopes_.LevelOf(bytes);
+  TW_CHECK(level >= 0 && level <= entry_scope_, "the size of {} is known only inside the kernel",
+           buffer.name());
+  // At the function's entry, where all sizes are known, so that addresses of inner loops start from it.
+  llvm::IRBuilder<>::InsertPointGuard guard(b_);
+  b_.SetInsertPoint(scopes_.scope(entry_scope_).anchor);
+  exprs_.BeginStatement();
+  exprs_.DefineBuffer(buffer, workspace_, entry_scope_);
+  workspace_ = b_.CreatePtrAdd(workspace_, exprs_.Emit(bytes));
+  exprs_.BeginStatement();
 }
 
 void KernelEmitter::EmitEvaluate(const EvaluateNode& n) {

@@ -22,12 +22,16 @@ class KernelEmitter {
 
  private:
   void BindArguments(const PrimFunc& kernel);
+  void BindWorkspace(const PrimFunc& kernel);
   void EmitStmt(const Stmt& s);
+  void EmitLets(const Stmt& first);
   void EmitFor(const ForNode& n);
   void EmitUnrolled(const ForNode& n);
   void EmitLoop(const ForNode& n, llvm::Value* begin, llvm::Value* end, bool runs);
   void EmitIf(const IfNode& n);
   void EmitAllocate(const AllocateNode& n);
+  void AllocateOnStack(const Buffer& buffer);
+  void AllocateInWorkspace(const Buffer& buffer);
   void EmitEvaluate(const EvaluateNode& n);
   void EmitReportError(const CallNode& n);
   /// The loop's body in scopes of its own; returns what it yields.
@@ -40,6 +44,9 @@ class KernelEmitter {
   ScopeStack scopes_;
   ExprEmitter exprs_;
   const ForNode* chunk_loop_ = nullptr;
+  int entry_scope_ = 0;  ///< the scope in which all arguments are known
+  llvm::Value* workspace_ =
+      nullptr;  ///< where the next allocation in the workspace begins; null: there is none
   std::vector<std::vector<llvm::Value*>*> yields_;  ///< where Yield puts its values, innermost last
 };
 

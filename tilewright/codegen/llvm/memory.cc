@@ -10,7 +10,7 @@ namespace tilewright::llvm_codegen {
 
 using llvm::Value;
 
-Value* ExprEmitter::Base(const BufferNode& buffer) const {
+const ExprEmitter::BufferBase& ExprEmitter::Base(const BufferNode& buffer) const {
   auto it = bases_.find(&buffer);
   TW_CHECK(it != bases_.end(), "buffer {} is neither a parameter nor allocated here", buffer.buffer_name);
   return it->second;
@@ -125,18 +125,22 @@ Value* ExprEmitter::HoistedPart(const BufferNode& buffer, int level, const Terms
 std::pair<Value*, llvm::Align> ExprEmitter::Address(const BufferNode& buffer, const Expr& index) {
   LinearForm form = scopes_.Linearize(index);
   const llvm::Align align = KnownAlignment(buffer, form);
-  // Terms by level, outermost first; those that must stay here (-1) last. Buffers allocated in an inner scope
-  // have their memory in the function's frame, so that level 0 knows every base.
+  // Terms by level, outermost first but not outside of where the base is known; those that must stay here
+  // (-1) last.
   struct Leveled {
     unsigned level;
     size_t order;
   };
   std::vector<Leveled> levels;
-  for (const auto& [term, c] : form.terms) levels.push_back({unsigned(scopes_.LevelOf(term)), levels.size()});
+  const BufferBase& base = Base(buffer);
+  for (const auto& [term, c] : form.terms) {
+    const int level = scopes_.LevelOf(term);
+    levels.push_back({unsigned(level < 0 ? level : std::max(level, base.scope)), levels.size()});
+  }
   std::sort(levels.begin(), levels.end(), [](const Leveled& x, const Leveled& y) {
     return std::pair(x.level, x.order) < std::pair(y.level, y.order);
   });
-  Value* pointer = Base(buffer);
+  Value* pointer = base.value;
   Terms prefix;
   for (size_t i = 0; i < levels.size();) {
     const int level = int(levels[i].level);
@@ -160,7 +164,7 @@ Value* ExprEmitter::LanePointers(const BufferNode& buffer, const Expr& index, in
     return b_.CreateGEP(element, Address(buffer, ramp->base).first, llvm::ConstantVector::get(steps));
   }
   TW_CHECK(index.dtype().is_int(), "vector index of type {}", index.dtype().ToString());
-  return b_.CreateGEP(element, Base(buffer), Emit(index));
+  return b_.CreateGEP(element, Base(buffer).value, Emit(index));
 }
 
 template <class F>

@@ -98,7 +98,8 @@ LinearForm ScopeStack::Linearize(const Expr& index) const {
 
 bool ScopeStack::IsHoistable(const Expr& e) const {
   switch (e.kind()) {
-    case ExprKind::kVar:
+    case ExprKind::kVar:  // others may be bound after the scope's anchor
+      return e.dtype().is_integer() || e.dtype().is_bool();
     case ExprKind::kIntImm:
       return true;
     case ExprKind::kBinary: {
