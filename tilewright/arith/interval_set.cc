@@ -24,7 +24,7 @@ class RangeEvaluator {
  public:
   RangeEvaluator(const VarRanges& ranges, Analyzer& analyzer) : ranges_(ranges), analyzer_(analyzer) {}
 
-  SymbolicInterval Eval(const Expr& e) {
+  IndexInterval Eval(const Expr& e) {
     // In the order of occurrence, so that the result does not depend on the order of addresses.
     for (const Var& var : FreeVars(e)) {
       if (auto it = ranges_.find(var); it != ranges_.end() && !shift_.contains(var)) AddVar(var, it->second);
@@ -66,14 +66,14 @@ class RangeEvaluator {
                                                                                    : symbolic;
   }
 
-  SymbolicInterval WithConstants(const Expr& e, SymbolicInterval r) {
+  IndexInterval WithConstants(const Expr& e, IndexInterval r) {
     const Interval constant = analyzer_.ConstBound(e);
     if (constant.min != INT64_MIN) r.min = Tighter(r.min, constant.min, true);
     if (constant.max != INT64_MAX) r.max = Tighter(r.max, constant.max, false);
     return r;
   }
 
-  SymbolicInterval Choice(const Expr& e, const Expr& condition, const Expr& t, const Expr& f) {
+  IndexInterval Choice(const Expr& e, const Expr& condition, const Expr& t, const Expr& f) {
     // The bound is evaluated whichever side is chosen, so it must not divide by what only that side knows.
     auto under = [&](const Expr& c, const Expr& side) {
       if (DividesByUnknown(side)) return Constant(e);
@@ -84,9 +84,9 @@ class RangeEvaluator {
     return Union(under(condition, t), under(MakeNot(condition), f), analyzer_);
   }
 
-  SymbolicInterval Constant(const Expr& e) {
+  IndexInterval Constant(const Expr& e) {
     const Interval i = analyzer_.ConstBound(e);
-    SymbolicInterval r;
+    IndexInterval r;
     if (i.min != INT64_MIN) r.min = i.min;
     if (i.max != INT64_MAX) r.max = i.max;
     return r;
@@ -96,48 +96,48 @@ class RangeEvaluator {
 
   /// f applied to both ends, for f that is monotone.
   template <class F>
-  SymbolicInterval Ends(const SymbolicInterval& x, F f) {
-    SymbolicInterval r;
+  IndexInterval Ends(const IndexInterval& x, F f) {
+    IndexInterval r;
     if (x.min) r.min = Simple(f(x.min));
     if (x.max) r.max = Simple(f(x.max));
     return r;
   }
 
-  SymbolicInterval Negate(const SymbolicInterval& x) {
-    const SymbolicInterval r = Ends(x, [](const Expr& end) { return 0 - end; });
+  IndexInterval Negate(const IndexInterval& x) {
+    const IndexInterval r = Ends(x, [](const Expr& end) { return 0 - end; });
     return {r.max, r.min};
   }
 
-  SymbolicInterval Add(const SymbolicInterval& a, const SymbolicInterval& b) {
-    SymbolicInterval r;
+  IndexInterval Add(const IndexInterval& a, const IndexInterval& b) {
+    IndexInterval r;
     if (a.min.get() && b.min.get()) r.min = Simple(a.min + b.min);
     if (a.max.get() && b.max.get()) r.max = Simple(a.max + b.max);
     return r;
   }
 
-  SymbolicInterval Product(const Expr& e, const Expr& moving, const Expr& fixed) {
-    const SymbolicInterval x = Bound(moving);
+  IndexInterval Product(const Expr& e, const Expr& moving, const Expr& fixed) {
+    const IndexInterval x = Bound(moving);
     const bool up = analyzer_.CanProve(fixed >= 0);
     if (!up && !analyzer_.CanProve(fixed <= 0)) return Constant(e);
-    const SymbolicInterval r = Ends(x, [&](const Expr& end) { return end * fixed; });
-    return up ? r : SymbolicInterval{r.max, r.min};
+    const IndexInterval r = Ends(x, [&](const Expr& end) { return end * fixed; });
+    return up ? r : IndexInterval{r.max, r.min};
   }
 
-  SymbolicInterval Quotient(const BinaryNode& n, const Expr& e) {
+  IndexInterval Quotient(const BinaryNode& n, const Expr& e) {
     if (Moves(n.b) || !analyzer_.CanProve(n.b > 0)) return Constant(e);
     return Ends(Bound(n.a), [&](const Expr& end) { return FloorDiv(end, n.b); });
   }
 
-  SymbolicInterval Remainder(const BinaryNode& n, const Expr& e) {
+  IndexInterval Remainder(const BinaryNode& n, const Expr& e) {
     if (Moves(n.b) || !analyzer_.CanProve(n.b > 0)) return Constant(e);
-    const SymbolicInterval x = Bound(n.a);
+    const IndexInterval x = Bound(n.a);
     if (x.bounded() && analyzer_.CanProveEqual(FloorDiv(x.min, n.b), FloorDiv(x.max, n.b))) {
       return Ends(x, [&](const Expr& end) { return FloorMod(end, n.b); });
     }
     return {0, Simple(n.b - 1)};
   }
 
-  SymbolicInterval Bound(const Expr& e) {
+  IndexInterval Bound(const Expr& e) {
     if (!Moves(e)) return {e, e};
     if (auto it = offsets_.find(e.get()); it != offsets_.end()) return {0, it->second};
     if (auto* n = e.As<SelectNode>()) return Choice(e, n->condition, n->true_value, n->false_value);
@@ -159,12 +159,12 @@ class RangeEvaluator {
         return Remainder(*n, e);
       case BinaryOp::kMin:
       case BinaryOp::kMax: {
-        const SymbolicInterval a = Bound(n->a), b = Bound(n->b);
+        const IndexInterval a = Bound(n->a), b = Bound(n->b);
         auto both = [&](const Expr& x, const Expr& y) {
           // One unbounded operand leaves the other as the bound only on the side towards it.
           return x.get() && y.get() ? Simple(MakeBinary(n->op, x, y)) : Expr(nullptr);
         };
-        SymbolicInterval r{both(a.min, b.min), both(a.max, b.max)};
+        IndexInterval r{both(a.min, b.min), both(a.max, b.max)};
         if (n->op == BinaryOp::kMin && !r.max) r.max = a.max ? a.max : b.max;
         if (n->op == BinaryOp::kMax && !r.min) r.min = a.min ? a.min : b.min;
         return r;
@@ -182,35 +182,35 @@ class RangeEvaluator {
 
 }  // namespace
 
-SymbolicInterval EvalRange(const Expr& e, const VarRanges& ranges, Analyzer& analyzer) {
+IndexInterval EvalRange(const Expr& e, const VarRanges& ranges, Analyzer& analyzer) {
   return RangeEvaluator(ranges, analyzer).Eval(e);
 }
 
-std::vector<SymbolicInterval> EvalRegion(std::span<const Expr> indices, const VarRanges& ranges,
+std::vector<IndexInterval> EvalRegion(std::span<const Expr> indices, const VarRanges& ranges,
                                          Analyzer& analyzer) {
   RangeEvaluator evaluator(ranges, analyzer);
-  std::vector<SymbolicInterval> r;
+  std::vector<IndexInterval> r;
   for (const Expr& index : indices) r.push_back(evaluator.Eval(index));
   return r;
 }
 
-SymbolicInterval Union(const SymbolicInterval& a, const SymbolicInterval& b, Analyzer& analyzer) {
-  SymbolicInterval r;
+IndexInterval Union(const IndexInterval& a, const IndexInterval& b, Analyzer& analyzer) {
+  IndexInterval r;
   if (a.min.get() && b.min.get()) r.min = analyzer.Simplify(Min(a.min, b.min));
   if (a.max.get() && b.max.get()) r.max = analyzer.Simplify(Max(a.max, b.max));
   return r;
 }
 
-std::optional<Range> ToRange(const SymbolicInterval& interval, Analyzer& analyzer) {
+std::optional<Range> ToRange(const IndexInterval& interval, Analyzer& analyzer) {
   if (!interval.bounded()) return std::nullopt;
   return Range{interval.min, analyzer.Simplify(interval.max - interval.min + 1)};
 }
 
-SymbolicInterval FromRange(const Range& range, Analyzer& analyzer) {
+IndexInterval FromRange(const Range& range, Analyzer& analyzer) {
   return {analyzer.Simplify(range.min), analyzer.Simplify(range.min + range.extent - 1)};
 }
 
-bool CanProveContains(const SymbolicInterval& outer, const SymbolicInterval& inner, Analyzer& analyzer) {
+bool CanProveContains(const IndexInterval& outer, const IndexInterval& inner, Analyzer& analyzer) {
   const bool below = !outer.min || (inner.min.get() && analyzer.CanProve(outer.min <= inner.min));
   const bool above = !outer.max || (inner.max.get() && analyzer.CanProve(inner.max <= outer.max));
   return below && above;

@@ -15,7 +15,7 @@ namespace tilewright {
 using VarRanges = std::map<Var, Range, RefLess>;
 
 /// The closed interval [min, max] of index values; a null end is unbounded.
-struct SymbolicInterval {
+struct IndexInterval {
   Expr min = nullptr;
   Expr max = nullptr;
 
@@ -25,19 +25,19 @@ struct SymbolicInterval {
 /// An interval, free of the variables in `ranges`, that contains every value of the index expression `e`
 /// while they run over their ranges. The range of a variable may mention variables outside `ranges` alone.
 /// Exact for indices affine in the variables, with divisions that split them exactly.
-SymbolicInterval EvalRange(const Expr& e, const VarRanges& ranges, Analyzer& analyzer);
+IndexInterval EvalRange(const Expr& e, const VarRanges& ranges, Analyzer& analyzer);
 
 /// EvalRange of several indices, as one region: dimension by dimension.
-std::vector<SymbolicInterval> EvalRegion(std::span<const Expr> indices, const VarRanges& ranges,
+std::vector<IndexInterval> EvalRegion(std::span<const Expr> indices, const VarRanges& ranges,
                                          Analyzer& analyzer);
 
 /// The smallest interval that contains both, where that can be told, else one given by min and max.
-SymbolicInterval Union(const SymbolicInterval& a, const SymbolicInterval& b, Analyzer& analyzer);
+IndexInterval Union(const IndexInterval& a, const IndexInterval& b, Analyzer& analyzer);
 /// A range [min, min + extent) with a simplified extent; no value for an unbounded interval.
-std::optional<Range> ToRange(const SymbolicInterval& interval, Analyzer& analyzer);
+std::optional<Range> ToRange(const IndexInterval& interval, Analyzer& analyzer);
 /// The interval of a range: [min, min + extent - 1].
-SymbolicInterval FromRange(const Range& range, Analyzer& analyzer);
+IndexInterval FromRange(const Range& range, Analyzer& analyzer);
 /// `outer` contains `inner`, provably.
-bool CanProveContains(const SymbolicInterval& outer, const SymbolicInterval& inner, Analyzer& analyzer);
+bool CanProveContains(const IndexInterval& outer, const IndexInterval& inner, Analyzer& analyzer);
 
 }  // namespace tilewright

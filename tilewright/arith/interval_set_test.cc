@@ -13,7 +13,7 @@ using testing::FuzzCases;
 using testing::FuzzSeed;
 using testing::RandomExpr;
 
-std::string Text(const SymbolicInterval& i) {
+std::string Text(const IndexInterval& i) {
   return "[" + (i.min ? ToString(i.min) : "-inf") + ", " + (i.max ? ToString(i.max) : "inf") + "]";
 }
 
@@ -21,7 +21,7 @@ TEST(EvalRange, StridedConvolutionReadsAWindow) {
   Analyzer analyzer;
   const Var h0("h0"), h("h"), kh("kh");
   const VarRanges ranges{{h, {h0 * 8, 8}}, {kh, {0, 3}}};
-  const SymbolicInterval r = EvalRange(h * 2 + kh - 1, ranges, analyzer);
+  const IndexInterval r = EvalRange(h * 2 + kh - 1, ranges, analyzer);
   EXPECT_EQ(Text(r), "[h0 * 16 - 1, h0 * 16 + 15]");
   EXPECT_EQ(ToString(ToRange(r, analyzer)->extent), "17");
 }
@@ -72,7 +72,7 @@ TEST(EvalRange, LoadedIndicesAreUnbounded) {
 TEST(EvalRange, ContainmentAndUnion) {
   Analyzer analyzer;
   const Var i("i");
-  const SymbolicInterval a{i, i + 7}, b{i + 2, i + 9};
+  const IndexInterval a{i, i + 7}, b{i + 2, i + 9};
   EXPECT_EQ(Text(Union(a, b, analyzer)), "[i, i + 9]");
   EXPECT_TRUE(CanProveContains(Union(a, b, analyzer), b, analyzer));
   EXPECT_FALSE(CanProveContains(a, b, analyzer));
@@ -86,7 +86,7 @@ TEST(EvalRange, FuzzContainsEveryValue) {
     const Expr e = random.Index(3);
     const int64_t step = random.Int(1, 4), extent = random.Int(1, 5), jmin = random.Int(-3, 3);
     Analyzer analyzer;
-    const SymbolicInterval r = EvalRange(e, {{i, {o * step, extent}}, {j, {jmin, 3}}}, analyzer);
+    const IndexInterval r = EvalRange(e, {{i, {o * step, extent}}, {j, {jmin, 3}}}, analyzer);
     for (const Expr& end : {r.min, r.max}) {
       if (end) ASSERT_FALSE(UsesVar(end, i) || UsesVar(end, j)) << Text(r) << " of " << ToString(e);
     }
