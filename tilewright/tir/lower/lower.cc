@@ -3,6 +3,7 @@
 
 #include "tilewright/tir/lower/compact_buffers.h"
 #include "tilewright/tir/lower/contract_fma.h"
+#include "tilewright/tir/lower/expand_math.h"
 #include "tilewright/tir/lower/flatten_buffers.h"
 #include "tilewright/tir/lower/lower_blocks.h"
 #include "tilewright/tir/lower/partition_loops.h"
@@ -31,6 +32,7 @@ PrimFunc LowerKernel(PrimFunc f, const Target& target) {
   // Each copy of an unrolled body has constants of its own: register indices and conditions become constants.
   f = SimplifyFunc(f);
   f = PromoteRegisters(f);
+  f = ExpandMath(f, target);
   if (target.has_fma) f = ContractFma(f);
   // Last, for whatever the passes before duplicated is shared here.
   return ShareValues(f);

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tilewright/tir/lower/expand_math.h"
+
+#include "tilewright/tir/lower/math_functions.h"
+
+namespace tilewright {
+
+namespace {
+
+using math::MathBuilder;
+
+bool IsLibraryFunction(Intrinsic op) {
+  switch (op) {
+    case Intrinsic::k_exp:
+    case Intrinsic::k_exp2:
+    case Intrinsic::k_log:
+    case Intrinsic::k_log2:
+    case Intrinsic::k_log1p:
+    case Intrinsic::k_expm1:
+    case Intrinsic::k_rsqrt:
+    case Intrinsic::k_pow:
+    case Intrinsic::k_tanh:
+    case Intrinsic::k_sigmoid:
+    case Intrinsic::k_erf:
+    case Intrinsic::k_sin:
+    case Intrinsic::k_cos:
+    case Intrinsic::k_tan:
+    case Intrinsic::k_asin:
+    case Intrinsic::k_acos:
+    case Intrinsic::k_atan:
+    case Intrinsic::k_atan2:
+    case Intrinsic::k_sinh:
+    case Intrinsic::k_cosh:
+    case Intrinsic::k_asinh:
+    case Intrinsic::k_acosh:
+    case Intrinsic::k_atanh:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// Functions with a version of their own for f32; others are computed in f64 and rounded.
+bool HasF32(Intrinsic op) {
+  switch (op) {
+    case Intrinsic::k_exp:
+    case Intrinsic::k_exp2:
+    case Intrinsic::k_log:
+    case Intrinsic::k_rsqrt:
+    case Intrinsic::k_tanh:
+    case Intrinsic::k_sigmoid:
+    case Intrinsic::k_erf:
+      return true;
+    default:
+      return false;
+  }
+}
+
+Expr Apply(MathBuilder& b, Intrinsic op, const std::vector<Expr>& x) {
+  switch (op) {
+    case Intrinsic::k_exp:
+      return Exp(b, x[0]);
+    case Intrinsic::k_exp2:
+      return Exp2(b, x[0]);
+    case Intrinsic::k_log:
+      return Log(b, x[0]);
+    case Intrinsic::k_log2:
+      return Log2(b, x[0]);
+    case Intrinsic::k_log1p:
+      return Log1p(b, x[0]);
+    case Intrinsic::k_expm1:
+      return Expm1(b, x[0]);
+    case Intrinsic::k_rsqrt:
+      return b.C(1) / b.Sqrt(x[0]);
+    case Intrinsic::k_pow:
+      return Pow(b, x[0], x[1], !b.narrow());
+    case Intrinsic::k_tanh:
+      return Tanh(b, x[0]);
+    case Intrinsic::k_sigmoid:
+      return Sigmoid(b, x[0]);
+    case Intrinsic::k_erf:
+      return Erf(b, x[0]);
+    case Intrinsic::k_sin:
+      return Sin(b, x[0]);
+    case Intrinsic::k_cos:
+      return Cos(b, x[0]);
+    case Intrinsic::k_tan:
+      return Tan(b, x[0]);
+    case Intrinsic::k_asin:
+      return Asin(b, x[0]);
+    case Intrinsic::k_acos:
+      return Acos(b, x[0]);
+    case Intrinsic::k_atan:
+      return Atan(b, x[0]);
+    case Intrinsic::k_atan2:
+      return Atan2(b, x[0], x[1]);
+    case Intrinsic::k_sinh:
+      return Sinh(b, x[0]);
+    case Intrinsic::k_cosh:
+      return Cosh(b, x[0]);
+    case Intrinsic::k_asinh:
+      return Asinh(b, x[0]);
+    case Intrinsic::k_acosh:
+      return Acosh(b, x[0]);
+    case Intrinsic::k_atanh:
+      return Atanh(b, x[0]);
+    default:
+      TW_CHECK(false, "{} is not expanded", GetIntrinsicInfo(op).name);
+      return nullptr;
+  }
+}
+
+/// `f` of the arguments in type `t`, converted back.
+template <class F>
+Expr Computed(DataType t, bool narrow, bool has_fma, const std::vector<Expr>& args, F&& f) {
+  MathBuilder b(t, has_fma, narrow);
+  std::vector<Expr> bound;
+  for (const Expr& a : args) bound.push_back(b.Bind(MakeCast(t, a)));
+  return b.Finish(MakeCast(args[0].dtype(), f(b, bound)));
+}
+
+Expr ExpandCall(const CallNode& n, bool has_fma) {
+  const DataType t = n.args[0].dtype();
+  const bool f64 = t.code == TypeCode::kFloat && t.bits == 64;
+  const bool f32 = t.code == TypeCode::kFloat && t.bits == 32;
+  const DataType wide = DataType::Float(64, t.lanes), single = DataType::Float(32, t.lanes);
+  auto apply = [&](MathBuilder& b, const std::vector<Expr>& x) { return Apply(b, n.op, x); };
+  if (f64) return Computed(wide, false, has_fma, n.args, apply);
+  if (HasF32(n.op)) return Computed(single, false, has_fma, n.args, apply);
+  if (f32) return Computed(wide, true, has_fma, n.args, apply);
+  // A 16-bit argument is an f32 one.
+  return Computed(wide, true, has_fma, n.args, apply);
+}
+
+/// One step towards a modulo b: what is left of `r` after taking out the quotient to its leading 53 bits.
+/// Exact, since quotient times b and r agree in so many bits that the difference is a number of the type.
+Expr TakeOut(MathBuilder& b, const Expr& r, const Expr& divisor) {
+  Expr q = b.Bind(b.Trunc(r / divisor));
+  math::Pair p = b.Product(q, divisor);
+  return b.Bind((r - p.hi) - p.lo);
+}
+
+/// C's fmod: the sign of x, |result| < |y|.
+Expr Remainder(MathBuilder& b, const Expr& x, const Expr& y) {
+  Expr a = b.Bind(b.Abs(x)), m = b.Bind(b.Abs(y));
+  auto finish = [&](Expr r) {
+    // The last quotient was off by at most one.
+    r = b.Bind(MakeSelect(r < b.C(0), r + m, r));
+    return b.Bind(MakeSelect(m <= r, r - m, r));
+  };
+  Expr r = finish(TakeOut(b, a, m));
+  // f32 values in f64: quotients below 2^278 in steps of 2^52.
+  for (int step = 0; b.narrow() && step < 5; ++step) r = finish(TakeOut(b, r, m));
+  r = b.Bind(MakeSelect(Eq(m, b.Inf()) && a < b.Inf(), a, r));
+  r = b.Bind(MakeSelect(Eq(m, b.C(0)), b.Nan(), r));
+  return b.WithSignOf(r, x);
+}
+
+Expr Expand(const Expr& e, bool has_fma) {
+  if (auto* call = e.As<CallNode>(); call && IsLibraryFunction(call->op)) return ExpandCall(*call, has_fma);
+  auto* n = e.As<BinaryNode>();
+  if (!n || n->op != BinaryOp::kTruncMod || !n->dtype.is_float()) return e;
+  const bool narrow = n->dtype.bits < 64;
+  return Computed(DataType::Float(64, n->dtype.lanes), narrow, has_fma, {n->a, n->b},
+                  [&](MathBuilder& b, const std::vector<Expr>& x) { return Remainder(b, x[0], x[1]); });
+}
+
+}  // namespace
+
+Expr ExpandMath(const Expr& e, bool has_fma) {
+  return PostOrderRewrite(e, [&](const Expr& x) { return Expand(x, has_fma); });
+}
+
+PrimFunc ExpandMath(const PrimFunc& f, const Target& target) {
+  return f.WithBody(
+      PostOrderRewrite(f->body, nullptr, [&](const Expr& e) { return ExpandMath(e, target.has_fma); }));
+}
+
+}  // namespace tilewright
