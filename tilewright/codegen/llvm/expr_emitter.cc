@@ -117,7 +117,7 @@ Value* ExprEmitter::EmitLet(const LetNode& n) {
 }
 
 void ExprEmitter::BindInNewScope(const Var& var, Value* value, bool nonnegative,
-                                 std::optional<LinearForm> linear) {
+                                 std::optional<AddressForm> linear) {
   scopes_.Push();
   scopes_.Bind(var, {value, 0, nonnegative, std::move(linear)});
 }
@@ -128,7 +128,7 @@ void ExprEmitter::BindLet(const Var& var, const Expr& value) {
     scopes_.Bind(var, {v, 0, false, {}});
     return;
   }
-  std::optional<LinearForm> linear;
+  std::optional<AddressForm> linear;
   if (var.dtype() == DataType::Index() && scopes_.IsHoistable(value)) {
     linear = scopes_.Linearize(value);
     // A quotient or product of variables is computed once, at the let.

@@ -25,7 +25,7 @@ class ExprEmitter {
 
   /// Binds the variable to a value, opening a scope that starts here.
   void BindInNewScope(const Var& var, llvm::Value* value, bool nonnegative,
-                      std::optional<LinearForm> linear = {});
+                      std::optional<AddressForm> linear = {});
   /// Binds `var = value` of a let, in a scope of its own if addresses may depend on it.
   void BindLet(const Var& var, const Expr& value);
   /// Where the buffer's first element is: a value known at the anchor of `scope`.

@@ -174,7 +174,7 @@ void KernelEmitter::EmitUnrolled(const ForNode& n) {
   const auto extent = AsInt(n.extent);
   TW_CHECK(extent, "unrolled loop {} of unknown extent", n.var.name());
   Value* min = exprs_.Emit(n.min);
-  std::optional<LinearForm> start;
+  std::optional<AddressForm> start;
   if (n.var.dtype() == DataType::Index() && scopes_.IsHoistable(n.min)) start = scopes_.Linearize(n.min);
   const bool nonnegative = scopes_.IsNonNegative(n.min);
   std::vector<Value*> values;

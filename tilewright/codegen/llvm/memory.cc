@@ -65,7 +65,7 @@ using Terms = std::vector<std::pair<Expr, int64_t>>;
 int64_t ElementBytes(const BufferNode& buffer) { return buffer.dtype.bytes(); }
 
 /// The alignment that every value of the form keeps, given that of element 0.
-llvm::Align KnownAlignment(const BufferNode& buffer, const LinearForm& form) {
+llvm::Align KnownAlignment(const BufferNode& buffer, const AddressForm& form) {
   uint64_t bits = uint64_t(buffer.alignment) | uint64_t(form.constant * ElementBytes(buffer));
   for (const auto& [term, c] : form.terms) bits |= uint64_t(c * ElementBytes(buffer));
   return llvm::Align(uint64_t(1) << std::countr_zero(bits));
@@ -123,7 +123,7 @@ Value* ExprEmitter::HoistedPart(const BufferNode& buffer, int level, const Terms
 }
 
 std::pair<Value*, llvm::Align> ExprEmitter::Address(const BufferNode& buffer, const Expr& index) {
-  LinearForm form = scopes_.Linearize(index);
+  AddressForm form = scopes_.Linearize(index);
   const llvm::Align align = KnownAlignment(buffer, form);
   // Terms by level, outermost first but not outside of where the base is known; those that must stay here
   // (-1) last.

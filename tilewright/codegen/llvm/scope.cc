@@ -27,7 +27,7 @@ void ScopeStack::PopTo(size_t depth) {
   }
 }
 
-void ScopeStack::Bind(const Var& var, Binding binding) {
+void ScopeStack::Bind(const Var& var, ScopedValue binding) {
   const VarNode* node = var.operator->();
   auto it = bindings_.find(node);
   scopes_.back().shadowed.emplace_back(node,
@@ -36,13 +36,13 @@ void ScopeStack::Bind(const Var& var, Binding binding) {
   bindings_[node] = std::move(binding);
 }
 
-const Binding* ScopeStack::Find(const VarNode* var) const {
+const ScopedValue* ScopeStack::Find(const VarNode* var) const {
   auto it = bindings_.find(var);
   return it == bindings_.end() ? nullptr : &it->second;
 }
 
-const Binding& ScopeStack::Get(const VarNode* var) const {
-  const Binding* binding = Find(var);
+const ScopedValue& ScopeStack::Get(const VarNode* var) const {
+  const ScopedValue* binding = Find(var);
   TW_CHECK(binding, "variable {} is used where it is not defined", var->name);
   return *binding;
 }
@@ -52,7 +52,7 @@ namespace {
 int64_t WrappingMul(int64_t a, int64_t b) { return int64_t(uint64_t(a) * uint64_t(b)); }
 int64_t WrappingAdd(int64_t a, int64_t b) { return int64_t(uint64_t(a) + uint64_t(b)); }
 
-void AddTerm(LinearForm& form, const Expr& term, int64_t coefficient) {
+void AddTerm(AddressForm& form, const Expr& term, int64_t coefficient) {
   for (auto& [e, c] : form.terms) {
     if (e == term || (e.kind() != ExprKind::kVar && StructuralEqual(e, term))) {
       c = WrappingAdd(c, coefficient);
@@ -64,13 +64,13 @@ void AddTerm(LinearForm& form, const Expr& term, int64_t coefficient) {
 
 }  // namespace
 
-void ScopeStack::AddLinear(const Expr& e, int64_t scale, LinearForm& out) const {
+void ScopeStack::AddLinear(const Expr& e, int64_t scale, AddressForm& out) const {
   if (auto value = AsInt(e)) {
     out.constant = WrappingAdd(out.constant, WrappingMul(*value, scale));
     return;
   }
   if (auto* var = e.As<VarNode>()) {
-    const Binding& binding = Get(var);
+    const ScopedValue& binding = Get(var);
     if (!binding.linear) return AddTerm(out, e, scale);
     for (const auto& [term, c] : binding.linear->terms) AddTerm(out, term, WrappingMul(c, scale));
     out.constant = WrappingAdd(out.constant, WrappingMul(binding.linear->constant, scale));
@@ -89,8 +89,8 @@ void ScopeStack::AddLinear(const Expr& e, int64_t scale, LinearForm& out) const 
   AddTerm(out, e, scale);
 }
 
-LinearForm ScopeStack::Linearize(const Expr& index) const {
-  LinearForm form;
+AddressForm ScopeStack::Linearize(const Expr& index) const {
+  AddressForm form;
   AddLinear(index, 1, form);
   std::erase_if(form.terms, [](const auto& t) { return t.second == 0; });
   return form;
@@ -134,7 +134,7 @@ bool ScopeStack::IsNonNegative(const Expr& e) const {
   if (e.dtype().is_uint()) return true;
   if (auto value = AsInt(e)) return *value >= 0;
   if (auto* var = e.As<VarNode>()) {
-    const Binding* binding = Find(var);
+    const ScopedValue* binding = Find(var);
     return var->min >= 0 || (binding && binding->nonnegative);
   }
   if (auto* n = e.As<BinaryNode>()) {

@@ -18,16 +18,16 @@
 namespace tilewright::llvm_codegen {
 
 /// sum(coefficient * term) + constant over index expressions; terms are distinct.
-struct LinearForm {
+struct AddressForm {
   std::vector<std::pair<Expr, int64_t>> terms;
   int64_t constant = 0;
 };
 
-struct Binding {
+struct ScopedValue {
   llvm::Value* value = nullptr;
   int scope = 0;  ///< index of the scope that defines it
   bool nonnegative = false;
-  std::optional<LinearForm> linear;  ///< what it stands for, when that is cheaper to see through
+  std::optional<AddressForm> linear;  ///< what it stands for, when that is cheaper to see through
 };
 
 struct Scope {
@@ -40,7 +40,7 @@ struct Scope {
   };
   llvm::Instruction* anchor;  ///< code is inserted before it
   std::unordered_multimap<uint64_t, Cached> cache;
-  std::vector<std::pair<const VarNode*, std::optional<Binding>>> shadowed;  ///< to restore on leaving
+  std::vector<std::pair<const VarNode*, std::optional<ScopedValue>>> shadowed;  ///< to restore on leaving
 };
 
 class ScopeStack {
@@ -52,15 +52,15 @@ class ScopeStack {
   void PopTo(size_t depth);
   size_t depth() const { return scopes_.size(); }
   /// Defines a variable in the innermost scope.
-  void Bind(const Var& var, Binding binding);
-  const Binding* Find(const VarNode* var) const;
-  const Binding& Get(const VarNode* var) const;
+  void Bind(const Var& var, ScopedValue binding);
+  const ScopedValue* Find(const VarNode* var) const;
+  const ScopedValue& Get(const VarNode* var) const;
 
   Scope& scope(int index) { return scopes_[index]; }
   int current() const { return int(scopes_.size()) - 1; }
 
   /// The index expression as a linear form over what cannot be split further.
-  LinearForm Linearize(const Expr& index) const;
+  AddressForm Linearize(const Expr& index) const;
   /// The outermost scope in which the expression may be computed ahead of its use; the innermost one when it
   /// reads memory, branches or could trap, so that it must stay where it stands.
   int LevelOf(const Expr& e) const;
@@ -72,13 +72,13 @@ class ScopeStack {
   void EraseAnchors();
 
  private:
-  void AddLinear(const Expr& e, int64_t scale, LinearForm& out) const;
+  void AddLinear(const Expr& e, int64_t scale, AddressForm& out) const;
   int MaxLevel(const Expr& e) const;
 
   llvm::IRBuilder<>& b_;
   std::vector<Scope> scopes_;
   std::vector<llvm::Instruction*> anchors_;
-  std::unordered_map<const VarNode*, Binding> bindings_;
+  std::unordered_map<const VarNode*, ScopedValue> bindings_;
 };
 
 /// Leaves the scopes that were opened since its construction.

@@ -139,7 +139,7 @@ class Sharer {
   /// Values that are cheaper to write out than to keep, and the shapes that code generators look for in an
   /// index.
   bool IsInline(ValueId id) const {
-    const Value& v = table_[id];
+    const NumberedValue& v = table_[id];
     switch (v.node.kind()) {
       case ExprKind::kVar:
       case ExprKind::kIntImm:
@@ -157,7 +157,7 @@ class Sharer {
     }
   }
 
-  bool MayLeave(const Value& v, ScopeId scope) const {
+  bool MayLeave(const NumberedValue& v, ScopeId scope) const {
     switch (scopes_[size_t(scope)].kind) {
       case ScopeKind::kRoot:
         return false;
@@ -174,7 +174,7 @@ class Sharer {
 
   /// The outermost scope in which a value that `scope` needs can be computed.
   ScopeId PlaceOf(ValueId id, ScopeId scope) const {
-    const Value& v = table_[id];
+    const NumberedValue& v = table_[id];
     while (scope != v.home && MayLeave(v, scope)) scope = tree_.parent[size_t(scope)];
     return scope;
   }
@@ -237,7 +237,7 @@ class Sharer {
     }
   }
 
-  static std::string NameOf(const Value& v) {
+  static std::string NameOf(const NumberedValue& v) {
     if (auto* load = v.node.As<LoadNode>()) return load->buffer.name() + "_v";
     return v.node.dtype() == DataType::Index() ? "i" : "v";
   }
@@ -255,7 +255,7 @@ class Sharer {
 
   /// The expression itself; its operands may be variables.
   Expr Rebuild(ValueId id, ScopeId scope) {
-    const Value v = table_[id];
+    const NumberedValue v = table_[id];
     if (v.operands.empty()) return v.node;
     if (v.node.kind() == ExprKind::kIfThenElse) {
       const auto [t, f] = branches_.at({id, scope});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Value numbering of expressions: equal expressions under equal memory get one number.
+// NumberedValue numbering of expressions: equal expressions under equal memory get one number.
 #pragma once
 
 #include <unordered_map>
@@ -13,7 +13,7 @@ using ValueId = int;
 using ScopeId = int;
 
 /// A numbered expression. Operands have smaller numbers.
-struct Value {
+struct NumberedValue {
   Expr node;  ///< the node as found; its operands are `operands`, in the order of ForEachChild
   std::vector<ValueId> operands;
   ScopeId home;  ///< the innermost scope that binds a variable, or a state of memory, that it needs
@@ -41,7 +41,7 @@ class ValueTable {
   explicit ValueTable(const ScopeTree& scopes) : scopes_(scopes) {}
 
   ValueId Number(const Expr& e);
-  const Value& operator[](ValueId id) const { return values_[size_t(id)]; }
+  const NumberedValue& operator[](ValueId id) const { return values_[size_t(id)]; }
 
   void BindVar(const Var& var, ScopeId scope) { var_scope_[var.get()] = scope; }
   /// From here on loads of the buffer may read other values, which exist from `scope` on.
@@ -77,7 +77,7 @@ class ValueTable {
   ValueId Constant(int64_t value);
 
   const ScopeTree& scopes_;
-  std::vector<Value> values_;
+  std::vector<NumberedValue> values_;
   std::unordered_map<Key, ValueId, KeyHash> ids_;
   std::unordered_map<const ExprNode*, ScopeId> var_scope_;
   std::unordered_map<const ExprNode*, ValueId> alias_;
