@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Built-in schedules by analytical rules over the target description: fast before any tuning. A rule is a schedule
-// that prints as primitives; no rule compares a shape with a literal other than 1 or a fact of the target.
+// Built-in schedules by analytical rules over the target description: fast before any tuning. A rule is a
+// schedule that prints as primitives; no rule compares a shape with a literal other than 1 or a fact of the
+// target.
 #pragma once
 
 #include <vector>
@@ -16,8 +17,8 @@ struct RuleContext {
   std::vector<bool> constant_args;  ///< which parameters are constants, so that their layout is free
 };
 
-/// Schedules a whole function: its heavy block by the rule that the block's annotation "rule" names, the rest by the
-/// rules for element-wise, injective and reduction blocks.
+/// Schedules a whole function: its heavy block by the rule that the block's annotation "rule" names, the rest
+/// by the rules for element-wise, injective and reduction blocks.
 void ApplyRules(Schedule& schedule, const RuleContext& context);
 
 }  // namespace tilewright

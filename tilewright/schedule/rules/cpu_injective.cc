@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tilewright/schedule/rules/cpu.h"
+
+namespace tilewright::cpu {
+
+namespace {
+
+/// Whether all accesses of a block use the same indices, so that memory is walked as one line.
+bool IsPointwise(const BlockNode& block) {
+  if (block.writes.size() != 1 || block.iter_vars.empty()) return false;
+  const BufferRegion& out = block.writes.front();
+  for (const BufferRegion& in : block.reads) {
+    if (in.region.size() != out.region.size()) return false;
+    for (size_t d = 0; d < in.region.size(); ++d) {
+      if (!StructuralEqual(in.region[d].min, out.region[d].min)) return false;
+      if (!StructuralEqual(in.buffer.shape()[d], out.buffer.shape()[d])) return false;
+    }
+  }
+  return true;
+}
+
+/// Work below this many elements is not worth waking another thread: a fork and join costs about as much as a
+/// core does in a few microseconds, some ten thousand vector elements.
+int64_t ParallelThreshold(const Target& target) { return 512 * target.VectorLanes(4); }
+
+}  // namespace
+
+void ScheduleInjective(Schedule& s, const BlockRef& block, const RuleContext& context) {
+  std::vector<LoopRef> loops = s.GetLoops(block);
+  if (loops.empty()) return;
+  const BlockNode& node = s.Get(block);
+  for (const IterVar& iv : node.iter_vars) {
+    if (iv.kind != IterKind::kSpatial) return;
+  }
+  int64_t elements = 1;
+  for (const LoopRef& l : loops) elements *= std::max<int64_t>(1, ConstExtent(s, l));
+  const int64_t lanes = context.target.VectorLanes(int(node.writes.front().buffer.dtype().element_bytes()));
+  const bool line = IsPointwise(node);
+
+  LoopRef inner = loops.back();
+  std::vector<LoopRef> outer(loops.begin(), loops.end() - 1);
+  if (line && loops.size() > 1) {
+    inner = s.Fuse(loops);
+    outer.clear();
+  }
+  const int64_t extent = ConstExtent(s, inner);
+  if (extent >= lanes) {
+    std::vector<LoopRef> parts = s.Split(inner, {Expr(nullptr), Expr(lanes)});
+    outer.push_back(parts[0]);
+    s.Vectorize(parts[1]);
+  } else if (extent > 1) {
+    s.Vectorize(inner);
+  } else {
+    outer.push_back(inner);
+  }
+  if (outer.empty() || elements < ParallelThreshold(context.target)) return;
+  s.Parallel(outer.size() > 1 ? s.Fuse(outer) : outer.front());
+}
+
+void ScheduleReduction(Schedule& s, const BlockRef& block, const RuleContext& context) {
+  std::vector<LoopRef> loops = s.GetLoops(block);
+  const BlockNode& node = s.Get(block);
+  TW_CHECK(loops.size() == node.iter_vars.size(), "reduction {} is scheduled already", block.name);
+  std::vector<LoopRef> kept, reduced;
+  for (size_t i = 0; i < loops.size(); ++i) {
+    (node.iter_vars[i].kind == IterKind::kReduce ? reduced : kept).push_back(loops[i]);
+  }
+  int64_t work = 1;
+  for (const LoopRef& l : loops) work *= std::max<int64_t>(1, ConstExtent(s, l));
+  const int64_t lanes = context.target.VectorLanes(int(node.writes.front().buffer.dtype().element_bytes()));
+  // Vectors run along the innermost kept axis, each lane an accumulation of its own, when memory is read in
+  // order.
+  if (kept.size() > 1 && ConstExtent(s, kept.back()) >= lanes) {
+    std::vector<LoopRef> parts = s.Split(kept.back(), {Expr(nullptr), Expr(lanes)});
+    kept.back() = parts[0];
+    std::vector<LoopRef> order = kept;
+    order.insert(order.end(), reduced.begin(), reduced.end());
+    order.push_back(parts[1]);
+    s.Reorder(order);
+    s.Vectorize(parts[1]);
+    s.DecomposeReduction(block, reduced.front());
+  }
+  if (!kept.empty() && work >= ParallelThreshold(context.target)) {
+    s.Parallel(kept.size() > 1 ? s.Fuse(kept) : kept.front());
+  }
+}
+
+}  // namespace tilewright::cpu

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tilewright/schedule/rules/rules.h"
+
+#include "tilewright/schedule/rules/cpu.h"
+
+namespace tilewright {
+
+namespace {
+
+std::string RuleOf(const BlockNode& block) {
+  auto it = block.annotations.find("rule");
+  if (it == block.annotations.end()) return {};
+  auto* name = std::get_if<std::string>(&it->second);
+  return name ? *name : std::string();
+}
+
+bool IsReduction(const BlockNode& block) {
+  for (const IterVar& iv : block.iter_vars) {
+    if (iv.kind == IterKind::kReduce) return true;
+  }
+  return false;
+}
+
+/// Element-wise and injective: every variable spatial, one store.
+bool IsInjective(const BlockNode& block) {
+  for (const IterVar& iv : block.iter_vars) {
+    if (iv.kind != IterKind::kSpatial) return false;
+  }
+  return block.body.As<StoreNode>() && !block.iter_vars.empty();
+}
+
+/// Whether a loop around the block has been given a kind already, by the rule of another block.
+bool IsScheduled(Schedule& s, const BlockRef& block) {
+  for (const LoopRef& l : s.GetLoops(block)) {
+    if (s.Get(l).for_kind != ForKind::kSerial) return true;
+  }
+  return false;
+}
+
+/// Puts cheap producers into their consumers: blocks that write an intermediate, read by injective work only
+/// once, or by anything when they only rearrange.
+void InlineProducers(Schedule& s) {
+  for (const BlockRef& block : s.Blocks()) {
+    if (!IsInjective(s.Get(block)) || IsScheduled(s, block)) continue;
+    const std::vector<BlockRef> consumers = s.Consumers(block);
+    if (consumers.size() != 1 || !IsInjective(s.Get(consumers.front()))) continue;
+    if (IsScheduled(s, consumers.front())) continue;
+    if (cpu::ParameterIndex(s, s.Get(block).writes.front().buffer) >= 0) continue;
+    s.ComputeInline(block);
+  }
+}
+
+}  // namespace
+
+void ApplyRules(Schedule& s, const RuleContext& context) {
+  for (const BlockRef& block : s.Blocks()) {
+    if (!s.Exists(block)) continue;
+    const std::string rule = RuleOf(s.Get(block));
+    if (rule == "matmul") cpu::ScheduleMatMul(s, block, context);
+    if (rule == "conv") cpu::ScheduleConv(s, block, context);
+  }
+  InlineProducers(s);
+  for (const BlockRef& block : s.Blocks()) {
+    if (IsScheduled(s, block)) continue;
+    const BlockNode& node = s.Get(block);
+    if (IsReduction(node)) {
+      cpu::ScheduleReduction(s, block, context);
+    } else if (IsInjective(node)) {
+      cpu::ScheduleInjective(s, block, context);
+    }
+  }
+}
+
+}  // namespace tilewright
