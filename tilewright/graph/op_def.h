@@ -127,7 +127,8 @@ struct OpDef {
   /// pooling, spatial padding, resizing, concatenation. The lowering reads by logical index, so that any
   /// layout is right.
   bool follows_input_layout = false;
-  /// The result is argument 0's memory under another shape when both are natural (reshape): no kernel is needed.
+  /// The result is argument 0's memory under another shape when both are natural (reshape): no kernel is
+  /// needed.
   bool is_view = false;
   /// Ways to compute it on a target, at least one; empty function: natural layouts.
   std::function<std::vector<Candidate>(const InferContext&, const Target&)> candidates;

@@ -24,7 +24,8 @@ class Printer {
     out_ += "graph @" + NameOrQuoted(f.name()) + "(";
     Declarations(f->params);
     out_ += ") -> (";
-    for (size_t i = 0; i < f->result_names.size(); ++i) out_ += (i ? ", " : "") + QuoteString(f->result_names[i]);
+    for (size_t i = 0; i < f->result_names.size(); ++i)
+      out_ += (i ? ", " : "") + QuoteString(f->result_names[i]);
     out_ += ")";
     if (!f->attrs.empty()) {
       out_ += " attrs ";
@@ -165,7 +166,9 @@ class Printer {
 
 }  // namespace
 
-std::string PrintGraph(const GraphFunction& f, const PrintGraphOptions& options) { return Printer(options).Function(f); }
+std::string PrintGraph(const GraphFunction& f, const PrintGraphOptions& options) {
+  return Printer(options).Function(f);
+}
 std::string ToString(const GraphFunction& f) { return PrintGraph(f); }
 
 }  // namespace tilewright

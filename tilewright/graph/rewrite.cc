@@ -21,7 +21,8 @@ GraphFunction RewriteBindings(
       continue;
     }
     changed = true;
-    TW_CHECK(results->size() == b.results.size(), "{} results replaced by {}", b.results.size(), results->size());
+    TW_CHECK(results->size() == b.results.size(), "{} results replaced by {}", b.results.size(),
+             results->size());
     for (size_t i = 0; i < results->size(); ++i) replaced[b.results[i].get()] = (*results)[i];
   }
   if (!changed) return function;
@@ -49,7 +50,8 @@ std::unordered_map<const ValueNode*, const Binding*> Definitions(const GraphBloc
   return definitions;
 }
 
-const NDArray* ConstantOf(const Value& v, const std::unordered_map<const ValueNode*, const Binding*>& definitions) {
+const NDArray* ConstantOf(const Value& v,
+                          const std::unordered_map<const ValueNode*, const Binding*>& definitions) {
   auto it = definitions.find(v.get());
   if (it == definitions.end()) return nullptr;
   auto* constant = it->second->operation.As<ConstantNode>();

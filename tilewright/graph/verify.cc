@@ -33,7 +33,8 @@ class Verifier {
   }
 
   void Use(const Value& v, const char* where) {
-    if (!bound_.contains(v.get())) Report(fmt::format("%{} is used by {} before it is bound", v.name(), where));
+    if (!bound_.contains(v.get()))
+      Report(fmt::format("%{} is used by {} before it is bound", v.name(), where));
   }
 
   void Block(const GraphBlock& block) {
@@ -102,7 +103,8 @@ class Verifier {
     if (callee->kind != FunctionKind::kGraph) return;
     auto& f = static_cast<const GraphFunctionNode&>(*callee);
     if (f.params.size() != n.args.size()) {
-      return Report(fmt::format("@{} takes {} arguments, {} given", n.callee, f.params.size(), n.args.size()));
+      return Report(
+          fmt::format("@{} takes {} arguments, {} given", n.callee, f.params.size(), n.args.size()));
     }
     for (size_t i = 0; i < n.args.size(); ++i) {
       if (!n.args[i] || !StructuralEqual(n.args[i]->type, f.params[i]->type)) {
@@ -122,7 +124,8 @@ class Verifier {
       fits = shape.size() == n.data.shape().size();
       for (size_t d = 0; fits && d < shape.size(); ++d) fits = IsInt(shape[d], n.data.shape()[d]);
     }
-    if (!fits) Report(fmt::format("constant {} is bound to a {}", n.data.ToString(0), b.results[0]->type.ToString()));
+    if (!fits)
+      Report(fmt::format("constant {} is bound to a {}", n.data.ToString(0), b.results[0]->type.ToString()));
   }
 
   void CheckCondition(const Value& v) {
@@ -144,8 +147,10 @@ class Verifier {
     if (n.condition) CheckCondition(n.condition);
     UseAll(n.carried, "a loop");
     Block(n.body);
-    if (n.body.params.size() != n.carried.size() + 2) Report("a loop body does not take what the loop carries");
-    if (n.body.results.size() != b.results.size() + 1) Report("a loop body does not give what the loop binds");
+    if (n.body.params.size() != n.carried.size() + 2)
+      Report("a loop body does not take what the loop carries");
+    if (n.body.results.size() != b.results.size() + 1)
+      Report("a loop body does not give what the loop binds");
   }
 
   GraphFunction f_;

@@ -59,8 +59,12 @@ std::vector<Type> InferConv(const InferContext& ctx) {
   return OneResult(x.dtype, shape);
 }
 
-Annotations ConvAnnotations(const ConvAttrs& attrs, const std::string& rule, bool depthwise) {
+/// What schedule rules read: the window, and the channel blocks of the layouts of result and argument.
+Annotations ConvAnnotations(const LowerContext& ctx, const ConvAttrs& attrs, const std::string& rule,
+                            bool depthwise) {
   return {{"rule", rule},
+          {"channel_block", ctx.OutputType().layout.BlockOf(1)},
+          {"input_block", ctx.InputType(0).layout.BlockOf(1)},
           {"strides", attrs.strides},
           {"dilations", attrs.dilations},
           {"groups", attrs.groups},
@@ -108,7 +112,7 @@ std::vector<te::Tensor> LowerConv(const LowerContext& ctx) {
         }
         return te::Sum(ToCompute(read(from)) * ToCompute(ctx.Read(1, weight)), axes);
       },
-      0, ConvAnnotations(attrs, "conv", single && attrs.groups > 1), MainSuffix(ctx));
+      0, ConvAnnotations(ctx, attrs, "conv", single && attrs.groups > 1), MainSuffix(ctx));
   return Epilogue(ctx, main);
 }
 
@@ -116,6 +120,35 @@ Expr ConvFlops(const InferContext& ctx) {
   const auto& w = ctx.Input(1).shape;
   Expr outputs = InferConv(ctx)[0].tensor()->NumElements();
   return Expr(2) * outputs * Product({w.begin() + 1, w.end()});
+}
+
+/// Channels in blocks of a vector, NCHW[b]c, or the natural layout. Blocks divide the channels of a group, so that a
+/// vector of results never spans two groups. An argument of few channels (an image) stays natural.
+std::vector<Candidate> ConvCandidates(const InferContext& ctx, const Target& target) {
+  const TensorType &x = ctx.Input(0), &w = ctx.Input(1);
+  const int64_t groups = ctx.Attr<ConvAttrs>().groups;
+  const auto channels = AsInt(x.shape[1]), filters = AsInt(w.shape[0]);
+  const Candidate natural{"natural", {}, Layout(), 1.0};
+  if (!channels || !filters) return {natural};
+  const int64_t lanes = target.VectorLanes(int(x.dtype.element_bytes()));
+  auto block_of = [&](int64_t n) {
+    int64_t b = std::min(n, lanes);
+    while (n % b) --b;
+    return b;
+  };
+  const bool depthwise = groups > 1 && groups == *channels;
+  if (depthwise && *filters != *channels) return {natural};
+  const int64_t out = block_of(depthwise ? *filters : *filters / groups);
+  if (out == 1) return {natural};
+  // What is blocked already stays so; what is not is worth a pass over it when a block fills with one group's channels.
+  int64_t in = depthwise ? out : x.layout.BlockOf(1);
+  if (in <= 1) in = *channels / groups < lanes ? 1 : block_of(*channels / groups);
+  if ((*channels / groups) % in && !depthwise) in = block_of(*channels / groups);
+  return {natural,
+          {"blocked",
+           {Layout::Blocked(x.rank(), 1, in)},
+           Layout::Blocked(x.rank(), 1, out),
+           1.0 / double(out)}};
 }
 
 TW_OP(Conv) = OpDef{
@@ -126,6 +159,7 @@ TW_OP(Conv) = OpDef{
     .infer = InferConv,
     .lower = LowerConv,
     .pattern = FusePattern::kHeavy,
+    .candidates = ConvCandidates,
     .flops = ConvFlops,
 };
 
@@ -222,7 +256,7 @@ std::vector<te::Tensor> LowerConvTranspose(const LowerContext& ctx) {
         }
         return te::Sum(ToCompute(spread(from)) * ToCompute(ctx.Read(1, weight)), axes);
       },
-      0, ConvAnnotations(attrs, "conv_transpose", false), MainSuffix(ctx));
+      0, ConvAnnotations(ctx, attrs, "conv_transpose", false), MainSuffix(ctx));
   return Epilogue(ctx, main);
 }
 

@@ -148,6 +148,7 @@ OpDef PoolOp(std::string name, std::string doc, bool floats,
              std::function<std::vector<te::Tensor>(const LowerContext&)> lower) {
   OpDef def;
   def.name = std::move(name);
+  def.follows_input_layout = true;
   def.doc = std::move(doc);
   def.inputs = {{"x"}};
   def.attrs = DescribeAttrs<PoolAttrs>();

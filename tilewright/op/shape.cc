@@ -112,6 +112,7 @@ TW_OP(Reshape) = [] {
       return ctx.Read(0, ReshapeIndex(ctx.InputType(0).shape, ctx.OutputType().shape, i));
     })};
   };
+  def.is_view = true;
   return def;
 }();
 
@@ -209,6 +210,7 @@ TW_OP(Concat) = [] {
     }
     return OneResult(first.dtype, shape);
   };
+  def.follows_input_layout = true;
   def.lower = [](const LowerContext& ctx) -> std::vector<te::Tensor> {
     const size_t axis = size_t(FromFront(ctx.Attr<AxisAttrs>().axis, ctx.OutputType().rank()));
     return {ctx.Compute([&](const Indices& i) {

@@ -72,7 +72,11 @@ std::function<Expr(const Indices&)> PaddedRead(const LowerContext& ctx, const Wi
     shape.push_back(inside[d] ? x[d + 2] : PaddedExtent(window, d, ctx.OutputType().shape[d + 2]));
   }
   if (all_inside) return [&ctx](const Indices& i) { return ctx.Read(0, i); };
-  te::Tensor padded = ctx.Intermediate("pad", shape, [&](const Indices& i) {
+  // The border goes around the argument in its own layout, so that the stage copies whole blocks of channels.
+  const Layout layout = ctx.InputType(0).layout;
+  const int rank = int(shape.size());
+  te::Tensor padded = ctx.Intermediate("pad", layout.PhysicalShape(shape), [&](const Indices& physical) {
+    const Indices i = layout.ToLogical(physical, rank);
     Indices from = i;
     std::vector<Expr> conditions;
     for (size_t d = 0; d < window.kernel.size(); ++d) {
@@ -83,7 +87,7 @@ std::function<Expr(const Indices&)> PaddedRead(const LowerContext& ctx, const Wi
     }
     return MakeIfThenElse(AllOf(conditions), ctx.Read(0, from), fill);
   });
-  return [padded](const Indices& i) { return padded(i); };
+  return [padded, layout](const Indices& i) { return padded(layout.ToPhysical(i)); };
 }
 
 }  // namespace tilewright

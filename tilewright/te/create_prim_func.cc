@@ -2,6 +2,7 @@
 // From a graph of stages to a scheduled-stage function: one block per stage below one loop per axis.
 #include <set>
 
+#include "tilewright/arith/analyzer.h"
 #include "tilewright/te/te.h"
 
 namespace tilewright::te {
@@ -140,7 +141,11 @@ class Builder {
     for (const Expr& i : indices) point.push_back({i, Expr(1)});
     for (const Buffer& b : outputs) block.writes.push_back({b, point});
 
-    std::vector<Expr> values = stage.body.sources;
+    // Indices through layouts simplify only where the ranges of the axes are known, which is here.
+    Analyzer analyzer;
+    for (const IterVar& iv : block.iter_vars) analyzer.Bind(iv.var, iv.dom);
+    std::vector<Expr> values;
+    for (const Expr& source : stage.body.sources) values.push_back(analyzer.Simplify(source));
     if (stage.body.axes.empty()) {
       block.body = Stores(outputs, values, indices);
       block.reads = ReadRegions(block.body);

@@ -15,7 +15,8 @@ struct Affine {
 
 class Folder {
  public:
-  explicit Folder(const GraphFunction& f) : f_(f), uses_(CountUses(f->body)), definitions_(Definitions(f->body)) {}
+  explicit Folder(const GraphFunction& f)
+      : f_(f), uses_(CountUses(f->body)), definitions_(Definitions(f->body)) {}
 
   GraphFunction Run() {
     return RewriteBindings(f_, [&](const Binding& b, GraphBuilder& builder) { return Fold(b, builder); });
@@ -65,7 +66,8 @@ class Folder {
     const bool transposed = conv->op->name == "ConvTranspose";
     if (transposed && std::get<int64_t>(conv->attrs.ToMap().at("groups")) != 1) return nullptr;
     const Value& weight = conv->args[1];
-    if (!ConstantOf(weight, definitions_) || weight.tensor().dtype != affine.scale.tensor().dtype) return nullptr;
+    if (!ConstantOf(weight, definitions_) || weight.tensor().dtype != affine.scale.tensor().dtype)
+      return nullptr;
 
     std::vector<Expr> shape(size_t(weight.tensor().rank()), Expr(1));
     shape[transposed ? 1 : 0] = x.tensor().shape[1];

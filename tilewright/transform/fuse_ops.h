@@ -7,11 +7,11 @@ namespace tilewright {
 
 /// Groups the operator calls of @main into functions that become one kernel each, and calls those instead.
 /// An operator joins the group of a producer whose value nobody else uses when their patterns allow it:
-///   after a convolution, matrix product or pooling: element-wise and broadcast operators of the same result shape;
-///   after a reduction: the same;
-///   after element-wise, broadcast and injective operators: any of these, and a reduction.
-/// Before: layouts are chosen. After: @main holds constants, control flow and calls of functions whose attribute
-/// "primitive" is true; each of these holds operator calls only.
+///   after a convolution, matrix product or pooling: element-wise and broadcast operators of the same result
+///   shape; after a reduction: the same; after element-wise, broadcast and injective operators: any of these,
+///   and a reduction.
+/// Before: layouts are chosen. After: @main holds constants, control flow and calls of functions whose
+/// attribute "primitive" is true; each of these holds operator calls only.
 IRModule FuseOps(const IRModule& module);
 
 }  // namespace tilewright
