@@ -50,7 +50,8 @@ function(tw_layer_tests name)
     return()
   endif()
   add_executable(${name}_test ${ARGN})
-  target_link_libraries(${name}_test PRIVATE tw_${name} GTest::gmock GTest::gtest_main)
+  tw_link_program(${name}_test ${name})
+  target_link_libraries(${name}_test PRIVATE GTest::gmock GTest::gtest_main)
   gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
     PROPERTIES TIMEOUT 300 LABELS unit)
 endfunction()
@@ -142,11 +143,11 @@ endfunction()
 
 # Links a program with a layer and keeps every registering object of the layers below it.
 function(tw_link_program target layer)
+  target_link_libraries(${target} PRIVATE tw_${layer})
   get_property(whole GLOBAL PROPERTY TW_WHOLE_ARCHIVES)
   foreach(archive ${whole})
-    target_link_libraries(${target} PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,${archive}>)
+    set_property(TARGET ${target} PROPERTY LINK_LIBRARY_OVERRIDE_${archive} WHOLE_ARCHIVE)
   endforeach()
-  target_link_libraries(${target} PRIVATE tw_${layer})
 endfunction()
 
 function(tw_command name source)

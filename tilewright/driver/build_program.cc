@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/driver/build_program.h"
 
+#include "tilewright/driver/dl_types.h"
 #include "tilewright/driver/plan_memory.h"
 #include "tilewright/graph/op_def.h"
 #include "tilewright/graph/rewrite.h"
@@ -8,30 +9,6 @@
 namespace tilewright {
 
 namespace {
-
-DLDataType ToDl(DataType t) {
-  uint8_t code = kDLFloat;
-  switch (t.code) {
-    case TypeCode::kInt:
-      code = kDLInt;
-      break;
-    case TypeCode::kUInt:
-      code = kDLUInt;
-      break;
-    case TypeCode::kFloat:
-      code = kDLFloat;
-      break;
-    case TypeCode::kBFloat:
-      code = kDLBfloat;
-      break;
-    case TypeCode::kBool:
-      code = kDLBool;
-      break;
-    default:
-      TW_CHECK(false, "{} has no form at run time", t.ToString());
-  }
-  return {code, uint8_t(t.is_bool() ? 8 : t.bits), t.lanes};
-}
 
 int64_t ConstantExtent(const Expr& e, const std::string& what) {
   auto value = AsInt(e);

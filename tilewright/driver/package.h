@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "tilewright/driver/compile.h"
+
+namespace tilewright {
+
+/// Writes a compiled model as a shared library with the module container behind it (docs/module-format.md).
+/// The file appears complete or not at all; Error TW3301 when it cannot be written.
+void WriteSharedLibrary(const CompiledModel& model, const std::string& path);
+
+}  // namespace tilewright
