@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tilewright/cli/model_source.h"
+
+#include <unistd.h>
+
+#include <charconv>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+
+#include "tilewright/driver/evaluate.h"
+#include "tilewright/frontend/onnx/import.h"
+
+namespace tilewright {
+
+namespace {
+
+double SecondsSince(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+std::pair<std::string, std::string> SplitAssignment(const std::string& text, const std::string& flag) {
+  const size_t at = text.find('=');
+  if (at == std::string::npos || at == 0) {
+    throw Error("TW4002", fmt::format("{} takes NAME=VALUE, found '{}'", flag, text));
+  }
+  return {text.substr(0, at), text.substr(at + 1)};
+}
+
+void CompileFlags::Add(CLI::App& app) {
+  app.add_option(
+         "--target", target,
+         "Machine to compile for: host, x86-64-v2, x86-64-v3, x86-64-v4, a triple, with key=value overrides")
+      ->capture_default_str();
+  app.add_option("--dim", dims, "Fix a symbolic dimension: NAME=N (repeatable)");
+  app.add_flag("--verify-each", verify_each, "Verify the IR after every pass");
+  app.add_option("--sanitize", "Instrument generated kernels: address")
+      ->each([this](const std::string& what) {
+        if (what != "address") throw CLI::ValidationError("--sanitize", "knows only 'address'");
+        sanitize_address = true;
+      });
+  app.add_option("--print-after", print_after, "Print the IR after this pass, or 'all' (repeatable)");
+  app.add_option("--dump-dir", dump_dir, "Write the IR after every pass into this folder");
+}
+
+CompileOptions CompileFlags::Options() const {
+  CompileOptions options;
+  options.target = Target::Parse(target);
+  options.target.sanitize_address |= sanitize_address;
+  options.verify_each = verify_each;
+  options.print_after = {print_after.begin(), print_after.end()};
+  options.print_sink = [](const std::string& text) { fmt::print("{}\n", text); };
+  options.dump_dir = dump_dir;
+  return options;
+}
+
+std::map<std::string, int64_t> CompileFlags::Dims() const {
+  std::map<std::string, int64_t> result;
+  for (const std::string& text : dims) {
+    auto [name, value] = SplitAssignment(text, "--dim");
+    int64_t n = -1;
+    auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), n);
+    if (error != std::errc() || end != value.data() + value.size() || n < 0) {
+      throw Error("TW4002", fmt::format("--dim {}: '{}' is not a number of elements", name, value));
+    }
+    result[name] = n;
+  }
+  return result;
+}
+
+bool IsModuleFile(const std::string& path) {
+  char magic[8] = {};
+  std::ifstream(path, std::ios::binary).read(magic, sizeof magic);
+  const std::string_view head(magic, sizeof magic);
+  return head.starts_with(
+             "\x7f"
+             "ELF") ||
+         head == std::string_view("TWMODULE");
+}
+
+CompiledModel CompileFile(const std::string& path, const CompileFlags& flags, const CompileOptions& options,
+                          const std::map<std::string, NDArray>& bound) {
+  ImportOptions import;
+  import.bound = bound;
+  import.dims = flags.Dims();
+  const Stopwatch watch;
+  ImportedModel imported = ImportOnnx(path, import);
+  const double import_ms = watch.Milliseconds();
+  CompiledModel model = CompileModel(imported.module, imported.parameters, options);
+  model.name = std::filesystem::path(path).stem().string();
+  model.times.insert(model.times.begin(), {"Import", import_ms});
+  return model;
+}
+
+ReadyModel LoadModel(const std::string& path, const CompileFlags& flags,
+                     const std::map<std::string, NDArray>& bound) {
+  ReadyModel ready;
+  const auto start = std::chrono::steady_clock::now();
+  if (IsModuleFile(path)) {
+    ready.module = runtime::Module::Load(path);
+    ready.load_ms = SecondsSince(start) * 1e3;
+    return ready;
+  }
+  ProgressLine progress;
+  CompileOptions options = flags.Options();
+  options.progress = progress.Callback();
+  for (auto& [name, value] : bound) ready.bound.insert(name);
+  ready.compiled = CompileFile(path, flags, options, bound);
+  ready.compile_s = SecondsSince(start);
+  const auto load = std::chrono::steady_clock::now();
+  ready.module = LoadInProcess(*ready.compiled);
+  ready.load_ms = SecondsSince(load) * 1e3;
+  return ready;
+}
+
+ProgressLine::ProgressLine() : terminal_(isatty(STDERR_FILENO)) {}
+ProgressLine::~ProgressLine() {
+  if (terminal_) fmt::print(stderr, "\r\033[K");
+}
+
+std::function<void(Phase, size_t, size_t)> ProgressLine::Callback() {
+  if (!terminal_) return nullptr;
+  return [](Phase phase, size_t done, size_t total) {
+    std::string count = total ? fmt::format(" {}/{}", done, total) : "";
+    fmt::print(stderr, "\r\033[Kcompiling: {}{}", PhaseName(phase), count);
+    std::fflush(stderr);
+  };
+}
+
+}  // namespace tilewright

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// What commands share: options of compilation, and a model from a file, compiled or to be compiled.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tilewright/driver/compile.h"
+#include "tilewright/runtime/module.h"
+
+namespace tilewright {
+
+/// Flags that every command that may compile has.
+struct CompileFlags {
+  std::string target = "host";
+  std::vector<std::string> dims;  ///< NAME=N: values of symbolic dimensions
+  bool verify_each = false;
+  bool sanitize_address = false;
+  std::vector<std::string> print_after;
+  std::string dump_dir;
+
+  void Add(CLI::App& app);
+  /// Error TW4002 for a flag value that cannot be read.
+  CompileOptions Options() const;
+  std::map<std::string, int64_t> Dims() const;
+};
+
+/// Whether the file is a compiled module (by content).
+bool IsModuleFile(const std::string& path);
+
+/// Imports and compiles a model file. `bound` gives inputs that are to be constants.
+CompiledModel CompileFile(const std::string& path, const CompileFlags& flags, const CompileOptions& options,
+                          const std::map<std::string, NDArray>& bound = {});
+
+/// A module that is ready to run, and the compilation behind it where there was one.
+struct ReadyModel {
+  std::shared_ptr<const runtime::Module> module;
+  std::optional<CompiledModel> compiled;
+  std::set<std::string> bound;  ///< inputs that were made constants
+  double compile_s = 0;         ///< 0 for a module file
+  double load_ms = 0;
+};
+ReadyModel LoadModel(const std::string& path, const CompileFlags& flags,
+                     const std::map<std::string, NDArray>& bound = {});
+
+/// "NAME=VALUE" in two; Error TW4002 without '='.
+std::pair<std::string, std::string> SplitAssignment(const std::string& text, const std::string& flag);
+
+/// Draws progress on one line of a terminal; does nothing in a pipe.
+class ProgressLine {
+ public:
+  ProgressLine();
+  ~ProgressLine();
+  std::function<void(Phase, size_t, size_t)> Callback();
+
+ private:
+  bool terminal_;
+};
+
+}  // namespace tilewright
