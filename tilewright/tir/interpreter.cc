@@ -14,13 +14,13 @@ using namespace interpret;
 
 void CheckArguments(const PrimFunc& f, std::span<NDArray> buffers, std::span<const int64_t> dims) {
   if (buffers.size() != f->buffers.size() || dims.size() != f->dims.size()) {
-    throw Problem{"TW1402", fmt::format("{} buffers and {} dimensions expected, {} and {} given",
+    throw Problem{"TW1602", fmt::format("{} buffers and {} dimensions expected, {} and {} given",
                                         f->buffers.size(), f->dims.size(), buffers.size(), dims.size())};
   }
   for (size_t i = 0; i < dims.size(); ++i) {
     const Var& v = f->dims[i];
     if (dims[i] < v->min || dims[i] > v->max || dims[i] % v->multiple != 0) {
-      throw Problem{"TW1402",
+      throw Problem{"TW1602",
                     fmt::format("dimension {} is {}; declared are values in [{}, {}] divisible by {}",
                                 v.name(), dims[i], v->min, v->max, v->multiple)};
     }
@@ -28,7 +28,7 @@ void CheckArguments(const PrimFunc& f, std::span<NDArray> buffers, std::span<con
   for (size_t i = 0; i < buffers.size(); ++i) {
     const Buffer& b = f->buffers[i];
     if (!buffers[i] || buffers[i].dtype() != b.dtype().element()) {
-      throw Problem{"TW1402", fmt::format("the array for {} holds {}, expected {}", b.name(),
+      throw Problem{"TW1602", fmt::format("the array for {} holds {}, expected {}", b.name(),
                                           buffers[i] ? buffers[i].dtype().ToString() : "nothing",
                                           b.dtype().element().ToString())};
     }
@@ -85,9 +85,9 @@ void Interpret(const PrimFunc& f, std::span<NDArray> buffers, std::span<const in
   } catch (const Problem& problem) {
     throw Error(Describe(f, problem, frame));
   } catch (const std::bad_alloc&) {
-    throw Error(Describe(f, {"TW1402", "no memory for a buffer"}, frame));
+    throw Error(Describe(f, {"TW1602", "no memory for a buffer"}, frame));
   } catch (const std::length_error&) {
-    throw Error(Describe(f, {"TW1402", "no memory for a buffer"}, frame));
+    throw Error(Describe(f, {"TW1602", "no memory for a buffer"}, frame));
   }
 }
 

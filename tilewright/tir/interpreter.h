@@ -32,12 +32,12 @@ struct InterpretOptions {
 /// transcendentals are double's libm, rounded.
 ///
 /// Throws Error with the statement and the loop variables at that moment:
-///   TW1401 an index out of bounds            TW1402 arrays or dimensions that do not fit the function
-///   TW1403 integer division by zero, shift out of range
-///   TW1404 malformed IR                      TW1405 what cannot be interpreted: barrier, async_*,
-///   extern_call TW1406 a block bound outside its domain  TW1407 use of an element that nothing has written
-///   TW1408 iterations of a parallel loop that are not independent
-///   TW1409 more than max_steps
+///   TW1601 an index out of bounds            TW1602 arrays or dimensions that do not fit the function
+///   TW1603 integer division by zero, shift out of range
+///   TW1604 malformed IR                      TW1605 what cannot be interpreted: barrier, async_*,
+///   extern_call TW1606 a block bound outside its domain  TW1607 use of an element that nothing has written
+///   TW1608 iterations of a parallel loop that are not independent
+///   TW1609 more than max_steps
 void Interpret(const PrimFunc& f, std::span<NDArray> buffers, std::span<const int64_t> dims = {},
                const InterpretOptions& options = {});
 

@@ -258,7 +258,7 @@ std::string BodyError(std::string_view body, InterpretOptions options = {}) {
 
 TEST(InterpreterErrors, SayWhereItHappened) {
   EXPECT_EQ(BodyError("for i in 0..8 {\n  for j in 2..4 {\n    O[i] = A[i + j]\n  }\n}"),
-            "error[TW1401]: A[4] is out of bounds: index 4 of dimension 0 is not in [0, 4)\n"
+            "error[TW1601]: A[4] is out of bounds: index 4 of dimension 0 is not in [0, 4)\n"
             "  at function @f\n"
             "  note: in the statement: O[i] = A[i + j]\n"
             "  note: where i = 1, j = 3");
@@ -270,34 +270,34 @@ TEST(InterpreterErrors, EachHasItsId) {
     const char* message;
   };
   const Case cases[] = {
-      {"O[-1] = 0f32", "TW1401"},
-      {"O[n] = 0f32", "TW1401]: O[8]"},
-      {"O[ramp(4, 1, 8)] = broadcast(0f32, 8)", "TW1401]: O[8]"},
-      {"allocate T: f32[2, 3] T[1, 3] = 0f32", "TW1401]: T[1, 3] is out of bounds: index 3 of dimension 1"},
-      {"O[0] = f32(1 // (n - 8))", "TW1403]: 1 // 0"},
-      {"O[0] = f32(shift_left(1, n * 8))", "TW1403"},
-      {"evaluate barrier(\"shared\")", "TW1405]: barrier"},
-      {"O[0] = extern_call.f32(\"sin\", A[0])", "TW1405]: extern_call"},
-      {"yield 1", "TW1404"},
-      {"block \"b\" (v: spatial 0..7 = n - 1) { O[v] = 0f32 }", "TW1406]: block \"b\": v is bound to 7"},
-      {"O[0] = O[1]", "TW1407]: the value stored to O"},
-      {"allocate T: f32[2] T[0] = 1f32 O[0] = T[1] + 1f32", "TW1407"},
-      {"allocate T: f32[2] T[0] = T[1] O[0] = T[0]", "TW1407"},
-      {"allocate T: i64[2] O[T[0]] = 1f32", "TW1407]: an index"},
-      {"allocate T: i64[2] if T[0] < 1 { O[0] = 1f32 }", "TW1407]: a condition"},
+      {"O[-1] = 0f32", "TW1601"},
+      {"O[n] = 0f32", "TW1601]: O[8]"},
+      {"O[ramp(4, 1, 8)] = broadcast(0f32, 8)", "TW1601]: O[8]"},
+      {"allocate T: f32[2, 3] T[1, 3] = 0f32", "TW1601]: T[1, 3] is out of bounds: index 3 of dimension 1"},
+      {"O[0] = f32(1 // (n - 8))", "TW1603]: 1 // 0"},
+      {"O[0] = f32(shift_left(1, n * 8))", "TW1603"},
+      {"evaluate barrier(\"shared\")", "TW1605]: barrier"},
+      {"O[0] = extern_call.f32(\"sin\", A[0])", "TW1605]: extern_call"},
+      {"yield 1", "TW1604"},
+      {"block \"b\" (v: spatial 0..7 = n - 1) { O[v] = 0f32 }", "TW1606]: block \"b\": v is bound to 7"},
+      {"O[0] = O[1]", "TW1607]: the value stored to O"},
+      {"allocate T: f32[2] T[0] = 1f32 O[0] = T[1] + 1f32", "TW1607"},
+      {"allocate T: f32[2] T[0] = T[1] O[0] = T[0]", "TW1607"},
+      {"allocate T: i64[2] O[T[0]] = 1f32", "TW1607]: an index"},
+      {"allocate T: i64[2] if T[0] < 1 { O[0] = 1f32 }", "TW1607]: a condition"},
       {"for i in 0..8 parallel { O[i // 2] = 1f32 }",
-       "TW1408]: iterations 0 and 1 (counted from 0) of loop i are not independent: both write an element of "
+       "TW1608]: iterations 0 and 1 (counted from 0) of loop i are not independent: both write an element of "
        "O"},
-      {"O[0] = 1f32 for i in 0..7 parallel { O[i + 1] = O[i] }", "TW1408"},
+      {"O[0] = 1f32 for i in 0..7 parallel { O[i + 1] = O[i] }", "TW1608"},
       {"for i in 0..8 { O[i] = 1f32 } for i in 0..7 vectorized { O[i] = O[i + 1] }",
        "one reads and the other writes"},
       {"allocate T: f32[1] T[0] = 0f32 for i in 0..8 parallel { T[0] = T[0] + 1f32 O[i] = T[0] }",
        "one writes and the other reads an element of T"},
-      {"allocate T: f32[n - 9] T[0] = 0f32", "TW1402]: buffer T has a dimension of -1"},
-      {"allocate T: f32[n * 1000000000000000] T[0] = 0f32", "TW1402"},
+      {"allocate T: f32[n - 9] T[0] = 0f32", "TW1602]: buffer T has a dimension of -1"},
+      {"allocate T: f32[n * 1000000000000000] T[0] = 0f32", "TW1602"},
   };
   for (const Case& c : cases) EXPECT_THAT(BodyError(c.body), HasSubstr(c.message)) << c.body;
-  EXPECT_THAT(BodyError("for i in 0..1000000 { O[0] = 0f32 }", {.max_steps = 1000}), HasSubstr("TW1409"));
+  EXPECT_THAT(BodyError("for i in 0..1000000 { O[0] = 0f32 }", {.max_steps = 1000}), HasSubstr("TW1609"));
 }
 
 TEST(InterpreterErrors, WhatIsNotAnError) {
@@ -320,15 +320,15 @@ TEST(InterpreterErrors, ArgumentsThatDoNotFit) {
   const std::string text =
       "primfunc @f<n in [2, 8] by 2>(A: f32[n], O: f32[n]) outputs(1) lowered { O[0] = A[0] }";
   NDArray eight = NDArray::Zeros(kF32, {8});
-  EXPECT_THAT(ErrorOf(text, {eight, eight.Copy()}, {3}), HasSubstr("TW1402]: dimension n is 3"));
-  EXPECT_THAT(ErrorOf(text, {eight, eight.Copy()}, {10}), HasSubstr("TW1402]: dimension n is 10"));
+  EXPECT_THAT(ErrorOf(text, {eight, eight.Copy()}, {3}), HasSubstr("TW1602]: dimension n is 3"));
+  EXPECT_THAT(ErrorOf(text, {eight, eight.Copy()}, {10}), HasSubstr("TW1602]: dimension n is 10"));
   EXPECT_THAT(ErrorOf(text, {eight, eight.Copy()}, {}),
-              HasSubstr("TW1402]: 2 buffers and 1 dimensions expected"));
-  EXPECT_THAT(ErrorOf(text, {eight}, {4}), HasSubstr("TW1402"));
+              HasSubstr("TW1602]: 2 buffers and 1 dimensions expected"));
+  EXPECT_THAT(ErrorOf(text, {eight}, {4}), HasSubstr("TW1602"));
   EXPECT_THAT(ErrorOf(text, {eight, NDArray::Zeros(kF64, {8})}, {4}),
-              HasSubstr("TW1402]: the array for O holds f64"));
+              HasSubstr("TW1602]: the array for O holds f64"));
   EXPECT_THAT(ErrorOf(text, {NDArray::Zeros(kF32, {3}), eight}, {4}),
-              HasSubstr("TW1402]: the array for A has 3"));
+              HasSubstr("TW1602]: the array for A has 3"));
   EXPECT_EQ(ErrorOf(text, {eight, eight.Copy()}, {4}), "no error");
 }
 

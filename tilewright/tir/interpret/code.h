@@ -39,7 +39,7 @@ struct Access {
 
   bool scalar() const { return dtype.lanes == 1; }
   /// The position of a scalar access in the buffer's memory; -1 when the predicate is false. Out of bounds is
-  /// Problem TW1401.
+  /// Problem TW1601.
   int64_t Position(Frame& f) const;
   /// The same for every lane.
   void Positions(Frame& f, int64_t* out) const;

@@ -233,7 +233,7 @@ struct LoadCode : Code {
 CodePtr CompileCall(Compiler& c, const CallNode& n) {
   const IntrinsicInfo& info = GetIntrinsicInfo(n.op);
   if (!info.pure)
-    throw Problem{"TW1405", fmt::format("{} cannot be interpreted within an expression", info.name)};
+    throw Problem{"TW1605", fmt::format("{} cannot be interpreted within an expression", info.name)};
   std::vector<CodePtr> args = c.Compile(n.args);
   if (IsLaneWise(n.op)) return std::make_unique<CallCode>(n.dtype, n.op, std::move(args));
   switch (n.op) {
@@ -256,7 +256,7 @@ struct ExprCompiler {
     return std::make_unique<ConstCode>(n.dtype, ApplyCast(n.dtype, kF64, Lane::Float(n.value)));
   }
   CodePtr operator()(const StringImmNode& n) {
-    throw Problem{"TW1405", fmt::format("the string \"{}\" is not a value", n.value)};
+    throw Problem{"TW1605", fmt::format("the string \"{}\" is not a value", n.value)};
   }
   CodePtr operator()(const CastNode& n) {
     const DataType to = n.dtype.element(), from = n.value.dtype().element();
@@ -297,7 +297,7 @@ struct ExprCompiler {
 };
 
 [[noreturn]] void FailBounds(const BufferState& b, size_t dim, std::span<const int64_t> index) {
-  throw Problem{"TW1401",
+  throw Problem{"TW1601",
                 fmt::format("{}[{}] is out of bounds: index {} of dimension {} is not in [0, {})",
                             b.node().buffer_name, fmt::join(index, ", "), index[dim], dim, b.shape()[dim])};
 }
@@ -315,7 +315,7 @@ int64_t Locate(const BufferState& b, std::span<const int64_t> index) {
 
 CodePtr Compiler::Compile(const Expr& e) {
   TW_CHECK(bool(e), "a null expression");
-  if (e.dtype().scalable) throw Problem{"TW1405", "vectors of a length that the machine decides"};
+  if (e.dtype().scalable) throw Problem{"TW1605", "vectors of a length that the machine decides"};
   return Dispatch(e, ExprCompiler{*this});
 }
 

@@ -14,14 +14,14 @@ int Compiler::DeclareBuffer(const Buffer& buffer) { return buffers_[buffer.get()
 
 int Compiler::SlotOf(const Var& var) const {
   auto it = slots_.find(var.get());
-  if (it == slots_.end()) throw Problem{"TW1404", fmt::format("variable {} has no value", var.name())};
+  if (it == slots_.end()) throw Problem{"TW1604", fmt::format("variable {} has no value", var.name())};
   return it->second;
 }
 
 int Compiler::SlotOf(const Buffer& buffer) const {
   auto it = buffers_.find(buffer.get());
   if (it == buffers_.end()) {
-    throw Problem{"TW1404", fmt::format("buffer {} is neither a parameter nor allocated", buffer.name())};
+    throw Problem{"TW1604", fmt::format("buffer {} is neither a parameter nor allocated", buffer.name())};
   }
   return it->second;
 }
@@ -43,7 +43,7 @@ std::vector<int64_t> EvalAll(Frame& f, const std::vector<CodePtr>& list) {
 
 int64_t OffsetOf(Frame& f, const CodePtr& offset) {
   const int64_t value = offset ? f.Decide(offset->Eval(f), "the offset of a buffer") : 0;
-  if (value < 0) throw Problem{"TW1402", fmt::format("a buffer offset of {}", value)};
+  if (value < 0) throw Problem{"TW1602", fmt::format("a buffer offset of {}", value)};
   return value;
 }
 
@@ -85,7 +85,7 @@ struct StoreAction : PlacedAction {
     if (at < 0) return;
     BufferState& buffer = f.buffers[size_t(access.buffer)];
     if (buffer.is_param() && v.poison) {
-      throw Problem{"TW1407",
+      throw Problem{"TW1607",
                     fmt::format("the value stored to {} depends on an element that was never written",
                                 buffer.node().buffer_name)};
     }
@@ -177,7 +177,7 @@ struct ForAction : PlacedAction {
       const int64_t at = order(i);
       if (watch) f.race.now = f.race.first + uint64_t(at);
       if (++f.steps > f.options.max_steps) {
-        throw Problem{"TW1409", fmt::format("more than {} iterations", f.options.max_steps)};
+        throw Problem{"TW1609", fmt::format("more than {} iterations", f.options.max_steps)};
       }
       f.slots[size_t(slot)] = Lane::Int(lo + at);
       body->Run(f);
@@ -228,7 +228,7 @@ struct BlockAction : PlacedAction {
       const int64_t lo = f.Decide(iter.min->Eval(f), "a domain"),
                     n = f.Decide(iter.extent->Eval(f), "a domain");
       if (value < lo || value - lo >= n) {
-        throw Problem{"TW1406", fmt::format("block \"{}\": {} is bound to {}, outside its domain [{}, {})",
+        throw Problem{"TW1606", fmt::format("block \"{}\": {} is bound to {}, outside its domain [{}, {})",
                                             name, iter.name, value, lo, lo + n)};
       }
       f.slots[size_t(iter.slot)] = Lane::Int(value);
@@ -299,7 +299,7 @@ struct YieldAction : PlacedAction {
   std::vector<int> to;
   YieldAction(Compiler& c, const YieldNode& n) : PlacedAction(c, n), values(c.Compile(n.values)) {
     if (c.yields().empty() || c.yields().back().size() != values.size()) {
-      throw Problem{"TW1404", "a yield that does not match the values that its loop carries"};
+      throw Problem{"TW1604", "a yield that does not match the values that its loop carries"};
     }
     to = c.yields().back();
   }
@@ -314,7 +314,7 @@ ActionPtr CompileEvaluate(Compiler& c, const EvaluateNode& n) {
     // A hint: it changes no value and may name an address beyond the buffer.
     if (call->op == Intrinsic::k_prefetch) return std::make_unique<SeqAction>();
     const IntrinsicInfo& info = GetIntrinsicInfo(call->op);
-    if (!info.pure) throw Problem{"TW1405", fmt::format("{} cannot be interpreted", info.name)};
+    if (!info.pure) throw Problem{"TW1605", fmt::format("{} cannot be interpreted", info.name)};
   }
   return std::make_unique<EvaluateAction>(c, n);
 }

@@ -11,7 +11,7 @@ namespace {
 
 int64_t Times(int64_t a, int64_t b) {
   int64_t r = 0;
-  if (__builtin_mul_overflow(a, b, &r)) throw Problem{"TW1402", "a buffer of more than 2^63 elements"};
+  if (__builtin_mul_overflow(a, b, &r)) throw Problem{"TW1602", "a buffer of more than 2^63 elements"};
   return r;
 }
 
@@ -25,7 +25,7 @@ void BufferState::SetShape(const Buffer& buffer, std::vector<int64_t> shape, std
   const int64_t lanes = buffer.dtype().lanes;
   shape_ = std::move(shape);
   for (int64_t& d : shape_) {
-    if (d < 0) throw Problem{"TW1402", fmt::format("buffer {} has a dimension of {}", buffer.name(), d)};
+    if (d < 0) throw Problem{"TW1602", fmt::format("buffer {} has a dimension of {}", buffer.name(), d)};
   }
   CheckedSize(shape_, bytes_ * lanes);
   strides_ = std::move(strides);
@@ -38,7 +38,7 @@ void BufferState::SetShape(const Buffer& buffer, std::vector<int64_t> shape, std
     }
   }
   for (int64_t& s : strides_) {
-    if (s < 0) throw Problem{"TW1402", fmt::format("buffer {} has a stride of {}", buffer.name(), s)};
+    if (s < 0) throw Problem{"TW1602", fmt::format("buffer {} has a stride of {}", buffer.name(), s)};
     s = Times(s, lanes);
   }
   offset_ = Times(offset, lanes);
@@ -63,7 +63,7 @@ void BufferState::Bind(const Buffer& buffer, std::vector<int64_t> shape, std::ve
                        int64_t offset, char* data, int64_t elements, bool defined) {
   SetShape(buffer, std::move(shape), std::move(strides), offset);
   if (elements < elements_) {
-    throw Problem{"TW1402", fmt::format("the array for {} has {} elements, {}[{}] needs {}", buffer.name(),
+    throw Problem{"TW1602", fmt::format("the array for {} has {} elements, {}[{}] needs {}", buffer.name(),
                                         elements, buffer.name(), fmt::join(shape_, ", "), elements_)};
   }
   is_param_ = true;
@@ -84,7 +84,7 @@ namespace {
 [[noreturn]] void FailRace(const Frame::Race& race, const BufferState& buffer, uint64_t other,
                            std::string_view how) {
   throw Problem{
-      "TW1408",
+      "TW1608",
       fmt::format("iterations {} and {} (counted from 0) of loop {} are not independent: {} an "
                   "element of {}",
                   other - race.first, race.now - race.first, race.loop, how, buffer.node().buffer_name)};
@@ -115,7 +115,7 @@ void Frame::NoteWrite(BufferState& buffer, int64_t at) {
 
 int64_t Frame::Decide(Lane value, std::string_view what) const {
   if (value.poison) {
-    throw Problem{"TW1407", fmt::format("{} depends on an element that was never written", what)};
+    throw Problem{"TW1607", fmt::format("{} depends on an element that was never written", what)};
   }
   return value.i;
 }

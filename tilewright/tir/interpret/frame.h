@@ -23,7 +23,7 @@ class BufferState {
   /// Memory of its own, undefined. Reuses what it had.
   void Allocate(const Buffer& buffer, std::vector<int64_t> shape, std::vector<int64_t> strides,
                 int64_t offset);
-  /// The memory of `array`; throws Problem TW1402 when it does not fit the buffer.
+  /// The memory of `array`; throws Problem TW1602 when it does not fit the buffer.
   void Bind(const Buffer& buffer, std::vector<int64_t> shape, std::vector<int64_t> strides, int64_t offset,
             char* data, int64_t elements, bool defined);
 
@@ -84,7 +84,7 @@ struct Frame {
   void NoteRead(BufferState& buffer, int64_t at);
   void NoteWrite(BufferState& buffer, int64_t at);
 
-  /// The value of a scalar that decides what is executed: a poisoned one is Problem TW1407.
+  /// The value of a scalar that decides what is executed: a poisoned one is Problem TW1607.
   int64_t Decide(Lane value, std::string_view what) const;
 };
 

@@ -54,7 +54,7 @@ Lane FloatBinary(BinaryOp op, DataType t, double a, double b, bool poison) {
     case BinaryOp::kLe:
       return Lane::Int(a <= b, poison);
     default:
-      throw Problem{"TW1404", fmt::format("'{}' of floats", BinaryOpText(op))};
+      throw Problem{"TW1604", fmt::format("'{}' of floats", BinaryOpText(op))};
   }
 }
 
@@ -70,7 +70,7 @@ Lane DivideSigned(BinaryOp op, DataType t, int64_t a, int64_t b, bool poison) {
 
 Lane Divide(BinaryOp op, DataType t, int64_t a, int64_t b, bool poison) {
   if (poison) return Lane::Int(0, true);
-  if (b == 0) throw Problem{"TW1403", fmt::format("{} {} 0: a division by zero", a, BinaryOpText(op))};
+  if (b == 0) throw Problem{"TW1603", fmt::format("{} {} 0: a division by zero", a, BinaryOpText(op))};
   if (t != kU64) return DivideSigned(op, t, a, b, false);
   const bool remainder = op == BinaryOp::kFloorMod || op == BinaryOp::kTruncMod;
   return Lane::Int(int64_t(remainder ? uint64_t(a) % uint64_t(b) : uint64_t(a) / uint64_t(b)));
@@ -105,7 +105,7 @@ Lane IntBinary(BinaryOp op, DataType t, int64_t a, int64_t b, bool poison) {
     case BinaryOp::kLe:
       return Lane::Int(less || a == b, poison);
     default:
-      throw Problem{"TW1404", fmt::format("'{}' of integers", BinaryOpText(op))};
+      throw Problem{"TW1604", fmt::format("'{}' of integers", BinaryOpText(op))};
   }
 }
 
@@ -215,7 +215,7 @@ double Transcendental(Intrinsic op, double x) {
     case Intrinsic::k_round:
       return std::nearbyint(x);
     default:
-      throw Problem{"TW1404", fmt::format("{} of a float", GetIntrinsicInfo(op).name)};
+      throw Problem{"TW1604", fmt::format("{} of a float", GetIntrinsicInfo(op).name)};
   }
 }
 
@@ -246,7 +246,7 @@ uint64_t BitsOf(DataType t, int64_t value) {
 Lane Shift(Intrinsic op, DataType t, int64_t a, int64_t by, bool poison) {
   if (poison) return Lane::Int(0, true);
   if (by < 0 || by >= t.bits) {
-    throw Problem{"TW1403", fmt::format("{}({}, {}) of {}: the distance is outside 0..{}",
+    throw Problem{"TW1603", fmt::format("{}({}, {}) of {}: the distance is outside 0..{}",
                                         GetIntrinsicInfo(op).name, a, by, t.ToString(), t.bits)};
   }
   if (op == Intrinsic::k_shift_left) return Wrapped(t, uint64_t(a) << by, false);
@@ -272,7 +272,7 @@ Lane IntCall(Intrinsic op, DataType t, std::span<const Lane> args, bool poison) 
     case Intrinsic::k_popcount:
       return Lane::Int(std::popcount(BitsOf(t, a)), poison);
     default:
-      throw Problem{"TW1404", fmt::format("{} of an integer", GetIntrinsicInfo(op).name)};
+      throw Problem{"TW1604", fmt::format("{} of an integer", GetIntrinsicInfo(op).name)};
   }
 }
 

@@ -41,10 +41,10 @@ struct Problem {
   std::string message;
 };
 
-/// `t` is the operands' element type. Throws Problem TW1403 for an integer division by zero.
+/// `t` is the operands' element type. Throws Problem TW1603 for an integer division by zero.
 Lane ApplyBinary(BinaryOp op, DataType t, Lane a, Lane b);
 Lane ApplyCast(DataType to, DataType from, Lane value);
-/// Lane-wise intrinsics, on arguments of element type `t`. Throws Problem TW1403 for a shift out of range.
+/// Lane-wise intrinsics, on arguments of element type `t`. Throws Problem TW1603 for a shift out of range.
 Lane ApplyCall(Intrinsic op, DataType result, DataType t, std::span<const Lane> args);
 /// True for the intrinsics that ApplyCall knows.
 bool IsLaneWise(Intrinsic op);
