@@ -5,6 +5,7 @@
 
 #include "tilewright/codegen/llvm/codegen.h"
 #include "tilewright/codegen/llvm/jit.h"
+#include "tilewright/ir/ndarray.h"
 #include "tilewright/runtime/kernel_abi.h"
 #include "tilewright/runtime/thread_pool.h"
 
@@ -61,8 +62,8 @@ double MeasurePeakGflops(int threads) {
   const PrimFunc kernel = PeakKernel(host, threads);
   const std::vector<ObjectCode> objects = {CompileKernels(std::span(&kernel, 1), host)};
   const JitModule code = JitModule::Load(objects);
-  std::vector<float> out(size_t(threads) * size_t(host.VectorLanes(4)));
-  Job job{reinterpret_cast<tw_kernel>(code.Find("fma_peak")), out.data()};
+  NDArray out = NDArray::Empty(kF32, {threads * host.VectorLanes(4)});
+  Job job{reinterpret_cast<tw_kernel>(code.Find("fma_peak")), out.mutable_data()};
   runtime::ThreadPool& pool = runtime::ThreadPool::Global();
   pool.Reserve(threads);
   const double flops = 2.0 * kSteps * kChains * host.VectorLanes(4) * threads;

@@ -159,7 +159,12 @@ class ProgramBuilder {
       const KernelLaunch& launch = unit.lowered.launches[i];
       runtime::LaunchOp op;
       op.kernel = kernel_index_.at(launch.kernel.get());
-      for (const Buffer& arg : launch.args) op.buffers.push_back(buffers.at(arg));
+      for (const Buffer& arg : launch.args) {
+        auto it = buffers.find(arg);
+        TW_CHECK(it != buffers.end(), "{} reads {}, which is no argument of {}", launch.kernel.name(), arg.name(),
+                 unit.scheduled.name());
+        op.buffers.push_back(it->second);
+      }
       const int64_t chunks = ConstantExtent(launch.num_chunks, launch.kernel.name());
       op.num_chunks = chunks;
       if (launch.workspace_bytes) {
@@ -203,7 +208,9 @@ class ProgramBuilder {
 
   /// The buffer through which argument `i` of a unit reads or writes a value.
   uint32_t BufferFor(const Value& v, const KernelUnit& unit, size_t i) {
-    const Place& place = places_.at(Root(v).get());
+    auto found = places_.find(Root(v).get());
+    TW_CHECK(found != places_.end(), "%{} has no place", v.name());
+    const Place& place = found->second;
     const Buffer& seen = unit.scheduled->buffers[i];
     const std::vector<int64_t> shape = ConstantShape(seen.shape(), v.name());
     const int64_t bytes = BufferBytes(shape, seen.dtype());
