@@ -25,7 +25,10 @@ class Folder {
  private:
   std::optional<std::vector<Value>> Fold(const Binding& b, GraphBuilder& builder) {
     auto* call = b.operation.As<OpCallNode>();
-    if (!call || call->op->name != "BatchNormalization") return std::nullopt;
+    if (!call) return std::nullopt;
+    // Later folds see this call with its arguments as they are now, not as the pass found them.
+    rebuilt_[b.results[0].get()] = b.operation;
+    if (call->op->name != "BatchNormalization") return std::nullopt;
     for (size_t i = 1; i < call->args.size(); ++i) {
       if (!ConstantOf(call->args[i], definitions_)) return std::nullopt;
     }
@@ -58,9 +61,9 @@ class Folder {
 
   /// The convolution that makes `x`, with scaled weights; null when there is none to fold into.
   Value IntoConv(const Value& x, const Affine& affine, GraphBuilder& builder, const std::string& origin) {
-    auto it = definitions_.find(x.get());
-    if (it == definitions_.end() || uses_[x.get()] != 1) return nullptr;
-    auto* conv = it->second->operation.As<OpCallNode>();
+    auto it = rebuilt_.find(x.get());
+    if (it == rebuilt_.end() || uses_[x.get()] != 1) return nullptr;
+    auto* conv = it->second.As<OpCallNode>();
     // The transposed convolution keeps output channels on the second axis of its weight, per group.
     if (!conv || (conv->op->name != "Conv" && conv->op->name != "ConvTranspose")) return nullptr;
     const bool transposed = conv->op->name == "ConvTranspose";
@@ -82,6 +85,7 @@ class Folder {
 
   GraphFunction f_;
   std::unordered_map<const ValueNode*, int> uses_;
+  std::unordered_map<const ValueNode*, Operation> rebuilt_;  ///< calls so far, by their first result
   std::unordered_map<const ValueNode*, const Binding*> definitions_;
 };
 
