@@ -174,7 +174,9 @@ class ProgramBuilder {
       runtime::Instruction instruction;
       instruction.name = fmt::format("{}:{}", built_.infos.size(), launch.kernel.name());
       instruction.op = std::move(op);
-      built_.infos.push_back({instruction.name, unit.operators, i == 0 ? unit.flops : 0});
+      // The product is what the last launch computes; those before it prepare its arguments.
+      const bool main_launch = i + 1 == unit.lowered.launches.size();
+      built_.infos.push_back({instruction.name, unit.operators, main_launch ? unit.flops : 0});
       built_.program.instructions.push_back(std::move(instruction));
     }
   }

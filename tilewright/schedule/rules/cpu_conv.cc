@@ -91,7 +91,9 @@ bool ScheduleConv(Schedule& s, const BlockRef& conv, const RuleContext& context)
     depth.push_back(c[1]);
   }
   std::vector<LoopRef> nest = depth;
-  nest.insert(nest.end(), {tile_blocks, tile_columns, tile_lanes});
+  // Blocks inside columns: the few vectors of weights stay in registers while each broadcast serves all of them and
+  // dies; the other way round, a tile's worth of broadcasts would have to stay.
+  nest.insert(nest.end(), {tile_columns, tile_blocks, tile_lanes});
   s.Reorder(nest);
   s.Vectorize(tile_lanes);
   s.Unroll(tile_columns);
