@@ -161,8 +161,8 @@ class ProgramBuilder {
       op.kernel = kernel_index_.at(launch.kernel.get());
       for (const Buffer& arg : launch.args) {
         auto it = buffers.find(arg);
-        TW_CHECK(it != buffers.end(), "{} reads {}, which is no argument of {}", launch.kernel.name(), arg.name(),
-                 unit.scheduled.name());
+        TW_CHECK(it != buffers.end(), "{} reads {}, which is no argument of {}", launch.kernel.name(),
+                 arg.name(), unit.scheduled.name());
         op.buffers.push_back(it->second);
       }
       const int64_t chunks = ConstantExtent(launch.num_chunks, launch.kernel.name());

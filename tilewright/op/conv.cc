@@ -122,12 +122,11 @@ Expr ConvFlops(const InferContext& ctx) {
   return Expr(2) * outputs * Product({w.begin() + 1, w.end()});
 }
 
-/// Channels in blocks of a vector, NCHW[b]c, or the natural layout. Blocks divide the channels of a group, so that a
-/// vector of results never spans two groups. An argument of few channels (an image) stays natural.
-std::vector<Candidate> ConvCandidates(const InferContext& ctx, const Target& target) {
-  const TensorType &x = ctx.Input(0), &w = ctx.Input(1);
-  const int64_t groups = ctx.Attr<ConvAttrs>().groups;
-  const auto channels = AsInt(x.shape[1]), filters = AsInt(w.shape[0]);
+/// Channels in blocks of a vector, NCHW[b]c, or the natural layout. Blocks divide the channels of a group, so
+/// that a vector of results never spans two groups. An argument of few channels (an image) stays natural.
+std::vector<Candidate> BlockedCandidates(const TensorType& x, const Expr& num_filters, int64_t groups,
+                                         const Target& target) {
+  const auto channels = AsInt(x.shape[1]), filters = AsInt(num_filters);
   const Candidate natural{"natural", {}, Layout(), 1.0};
   if (!channels || !filters) return {natural};
   const int64_t lanes = target.VectorLanes(int(x.dtype.element_bytes()));
@@ -140,15 +139,18 @@ std::vector<Candidate> ConvCandidates(const InferContext& ctx, const Target& tar
   if (depthwise && *filters != *channels) return {natural};
   const int64_t out = block_of(depthwise ? *filters : *filters / groups);
   if (out == 1) return {natural};
-  // What is blocked already stays so; what is not is worth a pass over it when a block fills with one group's channels.
+  // What is blocked already stays so; what is not is worth a pass over it when a block fills with one group's
+  // channels.
   int64_t in = depthwise ? out : x.layout.BlockOf(1);
   if (in <= 1) in = *channels / groups < lanes ? 1 : block_of(*channels / groups);
   if ((*channels / groups) % in && !depthwise) in = block_of(*channels / groups);
-  return {natural,
-          {"blocked",
-           {Layout::Blocked(x.rank(), 1, in)},
-           Layout::Blocked(x.rank(), 1, out),
-           1.0 / double(out)}};
+  return {
+      natural,
+      {"blocked", {Layout::Blocked(x.rank(), 1, in)}, Layout::Blocked(x.rank(), 1, out), 1.0 / double(out)}};
+}
+
+std::vector<Candidate> ConvCandidates(const InferContext& ctx, const Target& target) {
+  return BlockedCandidates(ctx.Input(0), ctx.Input(1).shape[0], ctx.Attr<ConvAttrs>().groups, target);
 }
 
 TW_OP(Conv) = OpDef{
@@ -218,7 +220,10 @@ te::Tensor Spread(const LowerContext& ctx, const Window& window) {
     before.push_back(reach - Expr(window.pads[d]));
     shape.push_back(ctx.OutputType().shape[d + 2] + reach);
   }
-  return ctx.Intermediate("pad", shape, [&](const Indices& i) {
+  const Layout& layout = ctx.InputType(0).layout;
+  const int rank = ctx.InputType(0).rank();
+  return ctx.Intermediate("pad", layout.PhysicalShape(shape), [&](const Indices& physical) {
+    const Indices i = layout.ToLogical(physical, rank);
     Indices from = {i[0], i[1]};
     std::vector<Expr> inside;
     for (size_t d = 0; d < before.size(); ++d) {
@@ -239,6 +244,9 @@ std::vector<te::Tensor> LowerConvTranspose(const LowerContext& ctx) {
   const Window window = WindowOf(attrs, w);
   const Expr per_group = FloorDiv(x[1], Expr(attrs.groups)), filters = w[1];
   te::Tensor spread = Spread(ctx, window);
+  // Over the spread argument it is a convolution like any other, but for the order of the weight's axes.
+  Annotations annotations = ConvAnnotations(ctx, attrs, "conv", false);
+  annotations["transposed"] = true;
   te::Tensor main = ctx.Compute(
       [&](const Indices& o) {
         std::vector<IterVar> axes = {te::ReduceAxis(per_group, "c")};
@@ -254,9 +262,11 @@ std::vector<te::Tensor> LowerConvTranspose(const LowerContext& ctx) {
           from.push_back(o[d + 2] + k * Expr(window.dilations[d]));
           weight.push_back(window.kernel[d] - Expr(1) - k);
         }
-        return te::Sum(ToCompute(spread(from)) * ToCompute(ctx.Read(1, weight)), axes);
+        return te::Sum(
+            ToCompute(spread(ctx.InputType(0).layout.ToPhysical(from))) * ToCompute(ctx.Read(1, weight)),
+            axes);
       },
-      0, ConvAnnotations(ctx, attrs, "conv_transpose", false), MainSuffix(ctx));
+      0, annotations, MainSuffix(ctx));
   return Epilogue(ctx, main);
 }
 
@@ -268,6 +278,11 @@ TW_OP(ConvTranspose) = OpDef{
     .infer = InferConvTranspose,
     .lower = LowerConvTranspose,
     .pattern = FusePattern::kHeavy,
+    .candidates = [](const InferContext& ctx, const Target& target) -> std::vector<Candidate> {
+      // Filters of a group are not neighbours in a weight of several groups.
+      if (ctx.Attr<ConvTransposeAttrs>().groups != 1) return {{"natural", {}, Layout(), 1.0}};
+      return BlockedCandidates(ctx.Input(0), ctx.Input(1).shape[1], 1, target);
+    },
     .flops =
         [](const InferContext& ctx) {
           const auto& w = ctx.Input(1).shape;

@@ -18,17 +18,26 @@ OutputLoops LoopsOf(Schedule& s, const BlockRef& block) {
   return {all[0], all[1], {all.begin() + 2, all.end() - 1}, all.back()};
 }
 
-/// Packs the weight [O, C, kernel...] to [O / width][C][kernel...][width], when it is a constant.
-void PackWeight(Schedule& s, const BlockRef& conv, int64_t width, const RuleContext& context) {
+/// Channels of the input that are blocked together; 1 when its layout is natural.
+int64_t InputBlock(const BlockNode& conv) {
+  auto it = conv.annotations.find("input_block");
+  return it == conv.annotations.end() ? 1 : std::get<int64_t>(it->second);
+}
+
+/// Packs the weight [O, C, kernel...] (of a transposed convolution [C, O, kernel...]) to [O / width][C /
+/// block][kernel...][block][width], when it is a constant: the order in which the tile walks it.
+void PackWeight(Schedule& s, const BlockRef& conv, int64_t width, int64_t block, const RuleContext& context) {
   for (const BufferRegion& r : s.Get(conv).reads) {
     const int index = ParameterIndex(s, r.buffer);
     if (index < 0 || size_t(index) >= context.constant_args.size() || !context.constant_args[size_t(index)])
       continue;
     std::vector<Var> old;
     for (size_t d = 0; d < r.buffer.shape().size(); ++d) old.push_back(Var(fmt::format("d{}", d)));
-    std::vector<Expr> packed = {FloorDiv(old[0], width)};
-    packed.insert(packed.end(), old.begin() + 1, old.end());
-    packed.push_back(FloorMod(old[0], width));
+    const size_t filters = s.Get(conv).annotations.contains("transposed") ? 1 : 0;
+    std::vector<Expr> packed = {FloorDiv(old[filters], width), FloorDiv(old[1 - filters], block)};
+    packed.insert(packed.end(), old.begin() + 2, old.end());
+    packed.push_back(FloorMod(old[1 - filters], block));
+    packed.push_back(FloorMod(old[filters], width));
     s.TransformLayout(r.buffer, old, packed);
     return;
   }
@@ -56,7 +65,8 @@ bool ScheduleConv(Schedule& s, const BlockRef& conv, const RuleContext& context)
   const auto blocks = AsInt(node.iter_vars[1].dom.extent);
   if (!columns || !blocks) return false;
   const RegisterTile tile = ChooseTile(*columns, is_depthwise ? 1 : *blocks, context.target);
-  PackWeight(s, conv, tile.vectors * lanes, context);
+  const int64_t block = is_depthwise ? 1 : InputBlock(node);
+  PackWeight(s, conv, tile.vectors * lanes, block, context);
 
   const BlockRef tail = IsolateProduct(s, conv);
   OutputLoops out_loops = LoopsOf(s, tail);
@@ -83,16 +93,14 @@ bool ScheduleConv(Schedule& s, const BlockRef& conv, const RuleContext& context)
   std::vector<LoopRef> depth = reduce;
   if (!is_depthwise) {
     // Channels in blocks of the input's layout: whole blocks outside the window, lanes of a block inside.
-    auto input_block = node.annotations.find("input_block");
-    const int64_t block = input_block == node.annotations.end() ? 1 : std::get<int64_t>(input_block->second);
     std::vector<LoopRef> c = s.Split(reduce[0], {Expr(nullptr), Expr(block)});
     depth.assign(reduce.begin() + 1, reduce.end());
     depth.insert(depth.begin(), c[0]);
     depth.push_back(c[1]);
   }
   std::vector<LoopRef> nest = depth;
-  // Blocks inside columns: the few vectors of weights stay in registers while each broadcast serves all of them and
-  // dies; the other way round, a tile's worth of broadcasts would have to stay.
+  // Blocks inside columns: the few vectors of weights stay in registers while each broadcast serves all of
+  // them and dies; the other way round, a tile's worth of broadcasts would have to stay.
   nest.insert(nest.end(), {tile_columns, tile_blocks, tile_lanes});
   s.Reorder(nest);
   s.Vectorize(tile_lanes);

@@ -35,7 +35,10 @@ bool ScheduleMatMul(Schedule& s, const BlockRef& product, const RuleContext& con
   const auto m = AsInt(row.dom.extent), n = AsInt(column.dom.extent);
   if (!m || !n) return false;
   const int64_t wide = context.target.VectorLanes(int(node.writes.front().buffer.dtype().element_bytes()));
-  const int64_t lanes = LargestDivisor(*n, wide);
+  // Registers hold powers of two; other counts leave lanes empty, which only pays where nothing else divides.
+  int64_t lanes = wide;
+  while (lanes > 1 && *n % lanes) lanes /= 2;
+  if (lanes * 4 < wide) lanes = std::max(lanes, LargestDivisor(*n, wide));
   if (lanes == 1) return false;
   const RegisterTile tile = ChooseTile(*m, *n / lanes, context.target);
   const int64_t width = tile.vectors * lanes;
