@@ -40,11 +40,15 @@ Expr FloorModOf(const Expr& a, const Expr& b) {
 Expr TruncModOf(const Expr& a, const Expr& b) {
   return a.dtype().is_float() ? TruncMod(a, b) : TruncMod(a, SafeDivisor(b));
 }
-/// A shift by the width or more yields 0.
+/// A shift by the width or more, or by a negative amount, moves every bit out: 0 is left, or the sign where a
+/// signed number is shifted to the right.
 Expr Shift(Intrinsic op, const Expr& a, const Expr& b) {
-  Expr width = ConstLike(b, a.dtype().bits);
-  Expr inside = b < width;
-  return MakeSelect(inside, MakeCall(op, {a, MakeSelect(inside, b, ConstLike(b, 0))}), ConstLike(a, 0));
+  Expr inside = b < ConstLike(b, a.dtype().bits), rest = ConstLike(a, 0);
+  if (b.dtype().is_int()) inside = MakeBinary(BinaryOp::kAnd, inside, b >= ConstLike(b, 0));
+  if (op == Intrinsic::k_shift_right && a.dtype().is_int()) {
+    rest = MakeSelect(a < ConstLike(a, 0), ConstLike(a, -1), rest);
+  }
+  return MakeSelect(inside, MakeCall(op, {a, MakeSelect(inside, b, ConstLike(b, 0))}), rest);
 }
 
 const BinaryRow kRows[] = {
@@ -67,10 +71,10 @@ const BinaryRow kRows[] = {
     {"BitwiseOr", "or of all bits", Domain::kInteger, Result::kOperand, ApplyBits<Intrinsic::k_bit_or>},
     {"BitwiseXor", "exclusive or of all bits", Domain::kInteger, Result::kOperand,
      ApplyBits<Intrinsic::k_bit_xor>},
-    {"ShiftLeft", "a << b; 0 from the type's width on", Domain::kInteger, Result::kOperand,
+    {"ShiftLeft", "a << b; 0 where b is no bit position", Domain::kInteger, Result::kOperand,
      [](const Expr& a, const Expr& b) { return Shift(Intrinsic::k_shift_left, a, b); }},
-    {"ShiftRight", "a >> b; 0 from the type's width on", Domain::kInteger, Result::kOperand,
-     [](const Expr& a, const Expr& b) { return Shift(Intrinsic::k_shift_right, a, b); }},
+    {"ShiftRight", "a >> b; only the sign is left where b is no bit position", Domain::kInteger,
+     Result::kOperand, [](const Expr& a, const Expr& b) { return Shift(Intrinsic::k_shift_right, a, b); }},
 };
 
 void CheckDomain(const InferContext& ctx, Domain domain) {

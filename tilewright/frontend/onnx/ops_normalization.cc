@@ -55,10 +55,34 @@ std::vector<int64_t> AxesFrom(int64_t first, int64_t rank) {
   return axes;
 }
 
+/// In training the batch's own mean and variance normalise, and running ones are updated by them.
+void TrainingBatchNormalization(NodeContext& ctx) {
+  Value x = ctx.Arg(0);
+  std::vector<int64_t> axes = AxesFrom(2, x.tensor().rank());
+  axes.insert(axes.begin(), 0);
+  Annotations over = {{"axes", axes}};
+  Value mean = ctx.Call("ReduceMean", {x}, over);
+  Value d = ctx.Call("Sub", {x, mean});
+  Value variance = ctx.Call("ReduceMean", {ctx.Call("Mul", {d, d})}, over);
+  const std::vector<Expr> channels = {x.tensor().shape[1]};
+  mean = ctx.Reshape(mean, channels);
+  variance = ctx.Reshape(variance, channels);
+  ctx.Set(0, ctx.Call("BatchNormalization", {x, ctx.Arg(1), ctx.Arg(2), mean, variance},
+                      {{"epsilon", ctx.Float("epsilon", 1e-5f)}}));
+  const double momentum = ctx.Float("momentum", 0.9f);
+  auto running = [&](const Value& old, const Value& now) {
+    const DataType kept = old.tensor().dtype;
+    Value share = ctx.Call("Mul", {old, ctx.Scalar(kept, momentum)});
+    return ctx.Call("Add", {share, ctx.Call("Mul", {ctx.Cast(now, kept), ctx.Scalar(kept, 1 - momentum)})});
+  };
+  if (ctx.Wants(1)) ctx.Set(1, running(ctx.Arg(3), mean));
+  if (ctx.Wants(2)) ctx.Set(2, running(ctx.Arg(4), variance));
+}
+
 void BatchNormalization(NodeContext& ctx) {
   ctx.Ignore({"momentum", "is_test", "spatial"});
-  if (ctx.Int("training_mode", 0) != 0) ctx.Unsupported("BatchNormalization in training");
   if (ctx.opset() < 9 && ctx.Int("spatial", 1) == 0) ctx.Unsupported("BatchNormalization with spatial = 0");
+  if (ctx.Int("training_mode", 0) != 0) return TrainingBatchNormalization(ctx);
   Value x = ctx.Arg(0);
   ctx.Set(0, ctx.Call("BatchNormalization", {x, ctx.Arg(1), ctx.Arg(2), ctx.Arg(3), ctx.Arg(4)},
                       {{"epsilon", ctx.Float("epsilon", 1e-5f)}}));
