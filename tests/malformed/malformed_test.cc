@@ -114,7 +114,7 @@ const Case kCases[] = {
 
     // ---- Names and order.
     {"ResultMadeTwice", "TW2011", [](ModelProto& m) { Node(m, 1)->set_output(0, "c"); }, "'c'"},
-    {"ResultNamedLikeInput", "TW2011", [](ModelProto& m) { AddNode(m, "Relu", {"y"}, {"x"}); }, "'x'"},
+    {"ResultNamedLikeInput", "TW2011", [](ModelProto& m) { AddNode(m, "Relu", {"b"}, {"x"}); }, "'x'"},
     {"InitialiserTwice", "TW2011", [](ModelProto& m) { AddTensor(m, "w", {1}); }, "'w'"},
     {"InputTwice", "TW2011", [](ModelProto& m) { AddInput(m, "x", {1}); }, "'x'"},
     {"InputWithoutName", "TW2011", [](ModelProto& m) { AddInput(m, "", {1}); }},
@@ -256,7 +256,7 @@ const Case kCases[] = {
      }},
     {"SplitSizesDoNotAddUp", "TW2017",
      [](ModelProto& m) {
-       AddTensor(m, "sizes", {2}, 7);
+       AddTensor(m, "sizes", {2}, 7)->set_int64_data(0, 5);
        NodeProto* n = Only(m, "Split", {"x", "sizes"});
        n->add_output("z");
      }},

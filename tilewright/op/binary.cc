@@ -145,7 +145,10 @@ Expr PowerOf(const Expr& base, const Expr& exponent) {
   if (!base.dtype().is_float() && !exponent.dtype().is_float()) return IntegerPower(base, exponent);
   DataType t = base.dtype().is_float() ? ComputeType(base.dtype())
                                        : (exponent.dtype() == kF64 || base.dtype().bits > 16 ? kF64 : kF32);
-  return MakeCast(base.dtype(), MakeCall(Intrinsic::k_pow, {MakeCast(t, base), MakeCast(t, exponent)}));
+  Expr power = MakeCall(Intrinsic::k_pow, {MakeCast(t, base), MakeCast(t, exponent)});
+  // A power of integers that is an integer may come out a few units in the last place below it.
+  if (!base.dtype().is_float()) power = power * MakeConst(t, t == kF64 ? 1 + 0x1p-46 : 1 + 0x1p-20);
+  return MakeCast(base.dtype(), power);
 }
 
 TW_OP(Pow) = [] {

@@ -194,21 +194,23 @@ Stmt LoopNest(const std::vector<Expr>& shape, const std::string& prefix,
 }
 
 /// A copy of x, then the updates in order; `target` maps an index into the updates to one into x.
-std::vector<te::Tensor> LowerScatter(const LowerContext& ctx,
-                                     const std::function<Indices(const Indices&)>& target) {
+/// The statement is built after the lowering has returned: what it needs is copied into it.
+std::vector<te::Tensor> LowerScatter(
+    const LowerContext& ctx,
+    const std::function<Indices(const LowerContext& ctx, const Indices& update)>& target) {
   const TensorType& x = ctx.InputType(0);
-  const std::string& reduction = ctx.Attr<ScatterAttrs>().reduction;
+  auto statement = [ctx, target](const std::vector<Buffer>& out) {
+    const std::string& reduction = ctx.Attr<ScatterAttrs>().reduction;
+    Stmt copy = LoopNest(ctx.InputType(0).shape, "i",
+                         [&](const Indices& i) { return MakeStore(out[0], ctx.Read(0, i), i); });
+    Stmt update = LoopNest(ctx.InputType(2).shape, "u", [&](const Indices& u) {
+      Indices at = target(ctx, u);
+      return MakeStore(out[0], Update(reduction, out[0](at), ctx.Read(2, u)), at);
+    });
+    return MakeSeq({copy, update});
+  };
   return te::Custom(ctx.name(), {ctx.Physical(0), ctx.Physical(1), ctx.Physical(2)}, {{x.dtype, x.shape}},
-                    [&](const std::vector<Buffer>& out) {
-                      Stmt copy = LoopNest(x.shape, "i", [&](const Indices& i) {
-                        return MakeStore(out[0], ctx.Read(0, i), i);
-                      });
-                      Stmt update = LoopNest(ctx.InputType(2).shape, "u", [&](const Indices& u) {
-                        Indices at = target(u);
-                        return MakeStore(out[0], Update(reduction, out[0](at), ctx.Read(2, u)), at);
-                      });
-                      return MakeSeq({copy, update});
-                    });
+                    statement);
 }
 
 TW_OP(ScatterElements) = OpDef{
@@ -239,11 +241,11 @@ TW_OP(ScatterElements) = OpDef{
         },
     .lower =
         [](const LowerContext& ctx) {
-          const TensorType& x = ctx.InputType(0);
-          const size_t axis = size_t(FromFront(ctx.Attr<ScatterAttrs>().axis, x.rank()));
-          return LowerScatter(ctx, [&](const Indices& u) {
+          return LowerScatter(ctx, [](const LowerContext& c, const Indices& u) {
+            const TensorType& x = c.InputType(0);
+            const size_t axis = size_t(FromFront(c.Attr<ScatterAttrs>().axis, x.rank()));
             Indices at = u;
-            at[axis] = Position(ctx.Read(1, u), x.shape[axis]);
+            at[axis] = Position(c.Read(1, u), x.shape[axis]);
             return at;
           });
         },
@@ -279,16 +281,16 @@ TW_OP(ScatterND) = OpDef{
         },
     .lower =
         [](const LowerContext& ctx) {
-          const auto& x = ctx.InputType(0).shape;
-          const auto& index = ctx.InputType(1).shape;
-          const size_t length = size_t(*AsInt(index.back()));
-          return LowerScatter(ctx, [&](const Indices& u) {
+          return LowerScatter(ctx, [](const LowerContext& c, const Indices& u) {
+            const auto& x = c.InputType(0).shape;
+            const auto& index = c.InputType(1).shape;
+            const size_t length = size_t(*AsInt(index.back()));
             auto split = u.begin() + std::ptrdiff_t(index.size() - 1);
             Indices at;
             for (size_t k = 0; k < length; ++k) {
               Indices tuple(u.begin(), split);
               tuple.push_back(Expr(int64_t(k)));
-              at.push_back(Position(ctx.Read(1, tuple), x[k]));
+              at.push_back(Position(c.Read(1, tuple), x[k]));
             }
             at.insert(at.end(), split, u.end());
             return at;

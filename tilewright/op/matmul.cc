@@ -64,7 +64,9 @@ std::vector<te::Tensor> LowerMatMul(const LowerContext& ctx) {
   const DataType result = ctx.OutputType().dtype;
   const bool rounds = ComputeType(result) != result;
   te::Tensor product = ctx.Compute(
-      [&](const Indices& i) {
+      [&](const Indices& i) -> te::Body {
+        // No iteration would set the initial value.
+        if (IsInt(k, 0)) return MakeConst(ComputeType(result), 0);
         IterVar r = te::ReduceAxis(k, "k");
         const size_t rank = i.size();
         Expr a = ReadMatrix(ctx, 0, i, i[rank - 2], r.var, attrs.transpose_a);

@@ -69,6 +69,8 @@ std::vector<te::Tensor> LowerReduce(const LowerContext& ctx, te::Combiner combin
     std::vector<IterVar> axes = ReduceAxes(extents);
     Expr source = ToCompute(ctx.Read(0, InputIndices(out, mask, attrs.keepdims, axes)));
     if (axes.empty()) return source;
+    // No iteration would set the initial value.
+    if (IsInt(Product(extents), 0)) return te::Identity(combiner, {source.dtype()})[0];
     return te::Body({source}, axes, combiner);
   };
   if (!finish && ComputeType(x.dtype) == x.dtype) return {ctx.Compute(body)};
@@ -200,8 +202,9 @@ OpDef ScanOp(std::string name, std::string doc, bool product) {
   };
   def.lower = [product](const LowerContext& ctx) {
     const TensorType& type = ctx.OutputType();
-    return te::Custom(ctx.name(), {ctx.Physical(0)}, {{type.dtype, type.shape}},
-                      [&](const std::vector<Buffer>& out) { return ScanStatement(ctx, out[0], product); });
+    return te::Custom(
+        ctx.name(), {ctx.Physical(0)}, {{type.dtype, type.shape}},
+        [ctx, product](const std::vector<Buffer>& out) { return ScanStatement(ctx, out[0], product); });
   };
   return def;
 }

@@ -110,8 +110,9 @@ void GreaterOrEqual(NodeContext& ctx) { ctx.Set(0, ctx.Call("LessEqual", {ctx.Ar
 
 void Mod(NodeContext& ctx) {
   bool truncated = ctx.Int("fmod", 0) != 0;
-  if (!truncated && ctx.DType(0).is_float())
-    ctx.Fail("TW2015", "Mod of floating-point numbers needs fmod = 1");
+  if (!truncated && ctx.opset() < 28 && ctx.DType(0).is_float()) {
+    ctx.Fail("TW2015", "Mod of floating-point numbers needs fmod = 1 before operator set 28");
+  }
   ctx.Set(0, ctx.Call(truncated ? "TruncMod" : "FloorMod", {ctx.Arg(0), ctx.Arg(1)}));
 }
 

@@ -11,13 +11,14 @@ namespace {
 /// when the node reduces nothing (noop_with_empty_axes).
 std::optional<Annotations> ReduceAttrs(const NodeContext& ctx, int64_t argument_since) {
   std::vector<int64_t> axes;
+  const bool keepdims = ctx.Int("keepdims", 1) != 0;
   if (ctx.opset() >= argument_since) {
     if (ctx.Has(1)) axes = ctx.RequireInts(1, "the axes of " + ctx.node().op_type());
     if (ctx.Int("noop_with_empty_axes", 0) != 0 && axes.empty()) return std::nullopt;
   } else {
     axes = ctx.Ints("axes", std::vector<int64_t>{});
   }
-  return Annotations{{"axes", axes}, {"keepdims", ctx.Int("keepdims", 1) != 0}};
+  return Annotations{{"axes", axes}, {"keepdims", keepdims}};
 }
 
 using Step = std::function<Value(NodeContext&, const Value&)>;

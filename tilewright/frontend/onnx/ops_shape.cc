@@ -154,16 +154,21 @@ void Split(NodeContext& ctx) {
     }
   }
   if (sizes.size() != parts) ctx.Fail("TW2017", fmt::format("{} sizes for {} results", sizes.size(), parts));
-  Expr begin(0);
+  Expr whole(0);
   for (size_t i = 0; i < parts; ++i) {
-    if (auto n = AsInt(sizes[i]); n && *n < 0)
+    if (auto n = AsInt(sizes[i]); n && *n < 0) {
       ctx.Fail("TW2017", fmt::format("part {} has a size of {}", i, *n));
-    if (ctx.Wants(i)) ctx.Set(i, SliceAxis(ctx, ctx.Arg(0), axis, begin, sizes[i]));
-    begin = begin + sizes[i];
+    }
+    whole = whole + sizes[i];
   }
-  auto total = AsInt(begin), extent = AsInt(shape[axis]);
+  auto total = AsInt(whole), extent = AsInt(shape[axis]);
   if (total && extent && *total != *extent) {
     ctx.Fail("TW2017", fmt::format("the parts have {} elements together, the axis has {}", *total, *extent));
+  }
+  Expr begin(0);
+  for (size_t i = 0; i < parts; ++i) {
+    if (ctx.Wants(i)) ctx.Set(i, SliceAxis(ctx, ctx.Arg(0), axis, begin, sizes[i]));
+    begin = begin + sizes[i];
   }
 }
 
