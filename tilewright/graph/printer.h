@@ -3,13 +3,13 @@
 //
 //   graph @main(%x: f32[1, 4] "input") -> ("output") attrs {primitive = true} {
 //     %w: f32[4, 2] = constant [0.5, 1.0, ...]
-//     %v0: f32[1, 2] = MatMul(%x, %w) {transpose_b = false} "node"
+//     %v0: f32[1, 2] "node" = MatMul(%x, %w) {transpose_b = false}
 //     (%a: f32[1, 1], %b: f32[1, 1]) = Split(%v0) {axis = 1}
 //     %c: f32[1, 1] = call @fused0(%a, %b)
 //     return %c
 //   }
 //
-// Text in quotes after a value or binding is the model's name for it. Constants of more than
+// Text in quotes after a value's type is the model's name for it, where that is another. Constants of more than
 // PrintGraphOptions::max_elements elements print as `constant elided <hash>`: such text does not parse back.
 #pragma once
 
