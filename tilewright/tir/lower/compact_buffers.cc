@@ -1,123 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/tir/lower/compact_buffers.h"
 
-#include <algorithm>
+#include <unordered_set>
 
-#include "tilewright/arith/analyzer.h"
+#include "tilewright/arith/interval_set.h"
 
 namespace tilewright {
 
 namespace {
 
-/// Bounds, both included, over the loops inside an allocation, as expressions over what is outside.
-struct Bounds {
-  Expr lo, hi;
-};
-using BoundsMap = std::unordered_map<const ExprNode*, std::optional<Bounds>>;
-
-/// Bounds of an index while the variables in `inner` run over their loops; none when it cannot be told.
-class BoundsFinder {
- public:
-  BoundsFinder(Analyzer& analyzer, const BoundsMap& inner) : analyzer_(analyzer), inner_(inner) {}
-
-  std::optional<Bounds> Find(const Expr& e) const {
-    if (auto* var = e.As<VarNode>()) {
-      auto it = inner_.find(var);
-      return it == inner_.end() ? Bounds{e, e} : it->second;
-    }
-    if (e.As<IntImmNode>()) return Bounds{e, e};
-    if (auto* b = e.As<BinaryNode>()) return FindBinary(*b);
-    if (auto* s = e.As<SelectNode>()) return Hull(Find(s->true_value), Find(s->false_value));
-    if (auto* s = e.As<IfThenElseNode>()) return Hull(Find(s->true_value), Find(s->false_value));
-    return std::nullopt;
-  }
-
- private:
-  static std::optional<Bounds> Hull(const std::optional<Bounds>& a, const std::optional<Bounds>& b) {
-    if (!a || !b) return std::nullopt;
-    return Bounds{Min(a->lo, b->lo), Max(a->hi, b->hi)};
-  }
-
-  std::optional<Bounds> FindBinary(const BinaryNode& n) const {
-    auto a = Find(n.a), b = Find(n.b);
-    if (!a || !b || n.dtype != DataType::Index()) return std::nullopt;
-    switch (n.op) {
-      case BinaryOp::kAdd:
-        return Bounds{a->lo + b->lo, a->hi + b->hi};
-      case BinaryOp::kSub:
-        return Bounds{a->lo - b->hi, a->hi - b->lo};
-      case BinaryOp::kMul:
-        return AsInt(n.b) ? Scale(*a, *AsInt(n.b)) : AsInt(n.a) ? Scale(*b, *AsInt(n.a)) : Fixed(n, *a, *b);
-      case BinaryOp::kFloorDiv:
-        if (AsInt(n.b).value_or(0) > 0) return Bounds{FloorDiv(a->lo, n.b), FloorDiv(a->hi, n.b)};
-        return Fixed(n, *a, *b);
-      case BinaryOp::kFloorMod:
-        return Remainder(n, *a, *b);
-      case BinaryOp::kMin:
-        return Bounds{Min(a->lo, b->lo), Min(a->hi, b->hi)};
-      case BinaryOp::kMax:
-        return Bounds{Max(a->lo, b->lo), Max(a->hi, b->hi)};
-      default:
-        return Fixed(n, *a, *b);
-    }
-  }
-
-  /// The node itself when its operands do not vary.
-  static std::optional<Bounds> Fixed(const BinaryNode& n, const Bounds& a, const Bounds& b) {
-    if (a.lo != a.hi || b.lo != b.hi) return std::nullopt;
-    Expr e(&n);
-    return Bounds{e, e};
-  }
-
-  static Bounds Scale(const Bounds& b, int64_t factor) {
-    return factor >= 0 ? Bounds{b.lo * factor, b.hi * factor} : Bounds{b.hi * factor, b.lo * factor};
-  }
-
-  std::optional<Bounds> Remainder(const BinaryNode& n, const Bounds& a, const Bounds& b) const {
-    auto c = AsInt(n.b);
-    if (!c || *c <= 0) return Fixed(n, a, b);
-    // Where the range does not cross a multiple, the remainder rises with it.
-    if (analyzer_.CanProveEqual(FloorDiv(a.lo, n.b), FloorDiv(a.hi, n.b))) {
-      return Bounds{FloorMod(a.lo, n.b), FloorMod(a.hi, n.b)};
-    }
-    return Bounds{0, *c - 1};
-  }
-
-  Analyzer& analyzer_;
-  const BoundsMap& inner_;
-};
-
-/// The box of a buffer that a statement accesses.
+/// The box of a buffer that a statement accesses, over the loops inside the statement.
 class BoxFinder {
  public:
   BoxFinder(Analyzer& analyzer, Buffer buffer)
-      : analyzer_(analyzer),
-        buffer_(std::move(buffer)),
-        box_(buffer_.shape().size()),
-        known_(box_.size(), true) {}
+      : analyzer_(analyzer), buffer_(std::move(buffer)), box_(buffer_.shape().size()) {}
 
   void Visit(const Stmt& s) {
-    if (auto* loop = s.As<ForNode>()) {
-      BoundsFinder find(analyzer_, inner_);
-      auto min = find.Find(loop->min), last = find.Find(loop->extent);
-      if (min && last)
-        inner_[loop->var.get()] = Bounds{min->lo, min->hi + last->hi - 1};
-      else
-        inner_[loop->var.get()] = std::nullopt;
-    }
-    if (auto* let = s.As<LetStmtNode>()) inner_[let->var.get()] = std::nullopt;
+    if (auto* loop = s.As<ForNode>()) BindLoop(*loop);
+    if (auto* let = s.As<LetStmtNode>()) unknown_.insert(let->var.get());
     if (auto* store = s.As<StoreNode>(); store && store->buffer == buffer_) Access(store->indices);
     ForEachExpr(s, [&](const Expr& e) { VisitExpr(e); });
     ForEachChild(s, [&](const Stmt& child) { Visit(child); });
   }
 
-  /// The box along a dimension; none when nothing is known.
-  const std::optional<Bounds>& operator[](size_t dim) const { return box_[dim]; }
+  /// The box along a dimension; not bounded when nothing is known.
+  SymbolicInterval operator[](size_t dim) const { return box_[dim].value_or(SymbolicInterval()); }
 
  private:
+  void BindLoop(const ForNode& loop) {
+    SymbolicInterval min = Eval(loop.min), extent = Eval(loop.extent);
+    if (min.bounded() && extent.bounded()) {
+      inner_[loop.var] = {min.min, analyzer_.Simplify(min.max - min.min + extent.max)};
+    } else {
+      unknown_.insert(loop.var.get());
+    }
+  }
+
+  SymbolicInterval Eval(const Expr& e) {
+    bool known = e.dtype() == DataType::Index();
+    PreOrder(e, [&](const Expr& x) {
+      known &= x.kind() != ExprKind::kLoad && x.kind() != ExprKind::kLet && !unknown_.contains(x.get());
+      return known;
+    });
+    return known ? EvalRange(e, inner_, analyzer_) : SymbolicInterval();
+  }
+
   void VisitExpr(const Expr& e) {
     PreOrder(e, [&](const Expr& x) {
-      if (auto* let = x.As<LetNode>()) inner_[let->var.get()] = std::nullopt;
+      if (auto* let = x.As<LetNode>()) unknown_.insert(let->var.get());
       if (auto* load = x.As<LoadNode>(); load && load->buffer == buffer_) Access(load->indices);
       return true;
     });
@@ -125,33 +55,17 @@ class BoxFinder {
 
   void Access(const std::vector<Expr>& indices) {
     for (size_t d = 0; d < indices.size(); ++d) {
-      if (!known_[d]) continue;
-      auto found = BoundsFinder(analyzer_, inner_).Find(indices[d]);
-      if (!found) {
-        known_[d] = false;
-        box_[d].reset();
-        continue;
-      }
-      Bounds b{analyzer_.Simplify(found->lo), analyzer_.Simplify(found->hi)};
-      if (box_[d]) b = {Lower(box_[d]->lo, b.lo), Upper(box_[d]->hi, b.hi)};
-      box_[d] = b;
+      SymbolicInterval found = Eval(indices[d]);
+      if (box_[d] && found.bounded() && box_[d]->bounded()) found = Union(*box_[d], found, analyzer_);
+      if (!box_[d] || box_[d]->bounded()) box_[d] = found;
     }
-  }
-
-  Expr Lower(const Expr& a, const Expr& b) {
-    if (analyzer_.CanProve(a <= b)) return a;
-    return analyzer_.CanProve(b <= a) ? b : Min(a, b);
-  }
-  Expr Upper(const Expr& a, const Expr& b) {
-    if (analyzer_.CanProve(b <= a)) return a;
-    return analyzer_.CanProve(a <= b) ? b : Max(a, b);
   }
 
   Analyzer& analyzer_;
   Buffer buffer_;
-  BoundsMap inner_;
-  std::vector<std::optional<Bounds>> box_;
-  std::vector<bool> known_;
+  VarRanges inner_;
+  std::unordered_set<const ExprNode*> unknown_;  ///< variables inside that have no range
+  std::vector<std::optional<SymbolicInterval>> box_;
 };
 
 class Compactor {
@@ -181,10 +95,10 @@ class Compactor {
     std::vector<Expr> origin(node.shape.size(), Expr(0));
     bool changed = false;
     for (size_t d = 0; d < origin.size(); ++d) {
-      auto extent = box[d] ? ConstantExtent(*box[d], old.shape()[d]) : std::nullopt;
+      auto extent = ConstantExtent(box[d], old.shape()[d]);
       if (!extent) continue;
       node.shape[d] = *extent;
-      origin[d] = box[d]->lo;
+      origin[d] = box[d].min;
       changed = true;
     }
     if (!changed) return same;
@@ -193,8 +107,9 @@ class Compactor {
   }
 
   /// The box's extent where it is bounded by a constant below the whole dimension.
-  std::optional<int64_t> ConstantExtent(const Bounds& b, const Expr& whole) {
-    const int64_t extent = analyzer_.ConstBound(analyzer_.Simplify(b.hi - b.lo + 1)).max;
+  std::optional<int64_t> ConstantExtent(const SymbolicInterval& b, const Expr& whole) {
+    if (!b.bounded()) return std::nullopt;
+    const int64_t extent = analyzer_.ConstBound(analyzer_.Simplify(b.max - b.min + 1)).max;
     if (extent == INT64_MAX || extent < 1) return std::nullopt;
     const int64_t least = analyzer_.ConstBound(analyzer_.Simplify(whole)).min;
     return extent < least || !AsInt(whole) ? std::optional(extent) : std::nullopt;

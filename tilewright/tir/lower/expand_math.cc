@@ -132,37 +132,13 @@ Expr ExpandCall(const CallNode& n, bool has_fma) {
   return Computed(wide, true, has_fma, n.args, apply);
 }
 
-/// One step towards a modulo b: what is left of `r` after taking out the quotient to its leading 53 bits.
-/// Exact, since quotient times b and r agree in so many bits that the difference is a number of the type.
-Expr TakeOut(MathBuilder& b, const Expr& r, const Expr& divisor) {
-  Expr q = b.Bind(b.Trunc(r / divisor));
-  math::Pair p = b.Product(q, divisor);
-  return b.Bind((r - p.hi) - p.lo);
-}
-
-/// C's fmod: the sign of x, |result| < |y|.
-Expr Remainder(MathBuilder& b, const Expr& x, const Expr& y) {
-  Expr a = b.Bind(b.Abs(x)), m = b.Bind(b.Abs(y));
-  auto finish = [&](Expr r) {
-    // The last quotient was off by at most one.
-    r = b.Bind(MakeSelect(r < b.C(0), r + m, r));
-    return b.Bind(MakeSelect(m <= r, r - m, r));
-  };
-  Expr r = finish(TakeOut(b, a, m));
-  // f32 values in f64: quotients below 2^278 in steps of 2^52.
-  for (int step = 0; b.narrow() && step < 5; ++step) r = finish(TakeOut(b, r, m));
-  r = b.Bind(MakeSelect(Eq(m, b.Inf()) && a < b.Inf(), a, r));
-  r = b.Bind(MakeSelect(Eq(m, b.C(0)), b.Nan(), r));
-  return b.WithSignOf(r, x);
-}
-
 Expr Expand(const Expr& e, bool has_fma) {
   if (auto* call = e.As<CallNode>(); call && IsLibraryFunction(call->op)) return ExpandCall(*call, has_fma);
   auto* n = e.As<BinaryNode>();
   if (!n || n->op != BinaryOp::kTruncMod || !n->dtype.is_float()) return e;
   const bool narrow = n->dtype.bits < 64;
   return Computed(DataType::Float(64, n->dtype.lanes), narrow, has_fma, {n->a, n->b},
-                  [&](MathBuilder& b, const std::vector<Expr>& x) { return Remainder(b, x[0], x[1]); });
+                  [&](MathBuilder& b, const std::vector<Expr>& x) { return math::Fmod(b, x[0], x[1]); });
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ class MathBuilder {
   DataType dtype() const { return dtype_; }
   bool is_f64() const { return dtype_.bits == 64; }
   bool narrow() const { return narrow_; }
+  bool has_fma() const { return has_fma_; }
 
   /// The value under a name, to be used several times.
   Expr Bind(Expr e);
@@ -72,6 +73,11 @@ class MathBuilder {
   }
   Expr Inf() const { return C(kInf); }
   Expr Nan() const { return C(kNan); }
+
+  /// The largest lane of a vector; the scalar itself.
+  Expr MaxLane(const Expr& x) {
+    return x.dtype().lanes == 1 ? x : Bind(MakeCall(Intrinsic::k_vector_reduce_max, {x}));
+  }
 
   /// a + b exactly, where |a| >= |b| or a is 0.
   Pair QuickSum(const Expr& a, const Expr& b);

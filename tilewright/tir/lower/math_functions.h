@@ -27,6 +27,9 @@ Expr Sigmoid(MathBuilder& b, const Expr& x);
 Expr Tanh(MathBuilder& b, const Expr& x);
 Expr Erf(MathBuilder& b, const Expr& x);
 
+/// C's fmod (math_fmod.cc), f64: the sign of x, |result| < |y|, exact.
+Expr Fmod(MathBuilder& b, const Expr& x, const Expr& y);
+
 // ---- Trigonometric and hyperbolic functions (math_trig.cc), f64 only.
 
 Expr Sin(MathBuilder& b, const Expr& x);

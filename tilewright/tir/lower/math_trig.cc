@@ -95,7 +95,7 @@ template <class F>
 Expr WithAngle(MathBuilder& b, const Expr& x, F&& f) {
   Expr size = b.Bind(b.Abs(x));
   Expr finite = b.Bind(MakeSelect(size < b.Inf(), size, b.C(0)));
-  Expr largest = x.dtype().lanes == 1 ? finite : b.Bind(MakeCall(Intrinsic::k_vector_reduce_max, {finite}));
+  Expr largest = b.MaxLane(finite);
   Expr small = largest <= MakeConst(largest.dtype(), 0x1p20);
   Expr t = b.Branch([&] { return f(ReduceSmall(b, x)); });
   Expr e = b.Branch([&] { return f(ReduceLarge(b, x, b.narrow())); });
