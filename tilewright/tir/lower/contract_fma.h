@@ -6,7 +6,7 @@
 namespace tilewright {
 
 /// Writes a * b + c and c + a * b on f32 and f64 as fma(a, b, c), which rounds once (docs/ir.md permits it).
-/// Before: PromoteRegisters, ExpandMath; for targets with fused multiply-add only. After: as before.
+/// Before: ExpandMath; for targets with fused multiply-add only. After: as before.
 PrimFunc ContractFma(const PrimFunc& f);
 
 }  // namespace tilewright

@@ -31,9 +31,9 @@ PrimFunc LowerKernel(PrimFunc f, const Target& target) {
   f = UnrollLoops(f);
   // Each copy of an unrolled body has constants of its own: register indices and conditions become constants.
   f = SimplifyFunc(f);
-  f = PromoteRegisters(f);
   f = ExpandMath(f, target);
   if (target.has_fma) f = ContractFma(f);
+  f = PromoteRegisters(f);
   // Last, for whatever the passes before duplicated is shared here.
   return ShareValues(f);
 }

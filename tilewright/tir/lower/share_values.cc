@@ -28,6 +28,7 @@ struct Item {
 
 struct Scope {
   ScopeKind kind = ScopeKind::kRoot;
+  bool has_loop = false;
   std::vector<Item> items;
   size_t position = 0;                          ///< of the item being visited
   std::map<size_t, std::vector<ValueId>> bind;  ///< values to bind before an item
@@ -55,38 +56,40 @@ class Sharer {
   // ---- Record.
 
   ScopeId AddScope(ScopeKind kind, ScopeId outer) {
+    const bool loop = kind == ScopeKind::kLoop || kind == ScopeKind::kSureLoop;
+    for (ScopeId s = outer; loop && s >= 0; s = tree_.parent[size_t(s)]) scopes_[size_t(s)].has_loop = true;
     scopes_.push_back({.kind = kind});
     return tree_.Add(outer);
   }
 
-  void Record(const Stmt& s, ScopeId scope) {
+  void Record(Stmt s, ScopeId scope) {
+    // Bindings come in chains of thousands: a loop, not recursion.
+    while (auto* let = s.As<LetStmtNode>()) {
+      Item item{s, {table_.Number(let->value)}, {}};
+      table_.BindVar(let->var, scope);
+      scopes_[size_t(scope)].items.push_back(std::move(item));
+      s = Stmt(let->body);
+    }
     if (auto* seq = s.As<SeqNode>()) {
       for (const Stmt& child : seq->stmts) Record(child, scope);
       return;
     }
     Item item{s, {}, {}};
     NumberExprs(s, item);
-    auto add = [&](Item done) { scopes_[size_t(scope)].items.push_back(std::move(done)); };
-    Dispatch(s, Overloaded{
-                    [&](const StoreNode& n) { add(std::move(item)), table_.Clobber(n.buffer, scope); },
-                    [&](const ForNode& n) { RecordFor(n, item, scope), add(std::move(item)); },
-                    [&](const BlockNode& n) { TW_CHECK(false, "block {} after lowering", n.name); },
-                    [&](const SeqNode&) {},
-                    [&](const IfNode& n) { RecordIf(n, item, scope), add(std::move(item)); },
-                    [&](const LetStmtNode& n) {
-                      table_.BindVar(n.var, scope);
-                      add(std::move(item));
-                      Record(n.body, scope);
-                    },
-                    [&](const AllocateNode& n) {
-                      item.inner = {AddScope(ScopeKind::kAlways, scope)};
-                      table_.Clobber(n.buffer, item.inner[0]);
-                      Record(n.body, item.inner[0]);
-                      add(std::move(item));
-                    },
-                    [&](const EvaluateNode&) { add(std::move(item)); },
-                    [&](const YieldNode&) { add(std::move(item)); },
-                });
+    if (auto* store = s.As<StoreNode>()) table_.Clobber(store->buffer, scope);
+    if (auto* loop = s.As<ForNode>()) RecordFor(*loop, item, scope);
+    if (auto* branch = s.As<IfNode>()) RecordIf(*branch, item, scope);
+    if (auto* alloc = s.As<AllocateNode>()) RecordAllocate(*alloc, item, scope);
+    TW_CHECK(s.kind() != StmtKind::kBlock, "block after lowering");
+    scopes_[size_t(scope)].items.push_back(std::move(item));
+  }
+
+  void RecordAllocate(const AllocateNode& n, Item& item, ScopeId scope) {
+    const ScopeId inner = AddScope(ScopeKind::kAlways, scope);
+    item.inner = {inner};
+    table_.Clobber(n.buffer, inner);
+    Record(n.body, inner);
+    ClobberStores(n.body, scope);
   }
 
   /// A prefetch names an address by a load, which must stay as it is: only the load's index is numbered.
@@ -158,16 +161,20 @@ class Sharer {
   }
 
   bool MayLeave(const NumberedValue& v, ScopeId scope) const {
-    switch (scopes_[size_t(scope)].kind) {
+    const Scope& s = scopes_[size_t(scope)];
+    const bool index = v.node.dtype() == DataType::Index();
+    switch (s.kind) {
       case ScopeKind::kRoot:
         return false;
+      // Data leaves innermost loops only: kept across a loop further in, it would take a register from it.
       case ScopeKind::kLoop:
-        return v.safe;
+        return v.safe && (index || !s.has_loop);
       case ScopeKind::kSureLoop:
+        return index || !s.has_loop;
       case ScopeKind::kAlways:
         return true;
       case ScopeKind::kBranch:
-        return v.safe && v.node.dtype() == DataType::Index();
+        return v.safe && index;
     }
     return false;
   }
