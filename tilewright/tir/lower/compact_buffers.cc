@@ -24,11 +24,11 @@ class BoxFinder {
   }
 
   /// The box along a dimension; not bounded when nothing is known.
-  SymbolicInterval operator[](size_t dim) const { return box_[dim].value_or(SymbolicInterval()); }
+  IndexInterval operator[](size_t dim) const { return box_[dim].value_or(IndexInterval()); }
 
  private:
   void BindLoop(const ForNode& loop) {
-    SymbolicInterval min = Eval(loop.min), extent = Eval(loop.extent);
+    IndexInterval min = Eval(loop.min), extent = Eval(loop.extent);
     if (min.bounded() && extent.bounded()) {
       inner_[loop.var] = {min.min, analyzer_.Simplify(min.max - min.min + extent.max)};
     } else {
@@ -36,13 +36,13 @@ class BoxFinder {
     }
   }
 
-  SymbolicInterval Eval(const Expr& e) {
+  IndexInterval Eval(const Expr& e) {
     bool known = e.dtype() == DataType::Index();
     PreOrder(e, [&](const Expr& x) {
       known &= x.kind() != ExprKind::kLoad && x.kind() != ExprKind::kLet && !unknown_.contains(x.get());
       return known;
     });
-    return known ? EvalRange(e, inner_, analyzer_) : SymbolicInterval();
+    return known ? EvalRange(e, inner_, analyzer_) : IndexInterval();
   }
 
   void VisitExpr(const Expr& e) {
@@ -55,7 +55,7 @@ class BoxFinder {
 
   void Access(const std::vector<Expr>& indices) {
     for (size_t d = 0; d < indices.size(); ++d) {
-      SymbolicInterval found = Eval(indices[d]);
+      IndexInterval found = Eval(indices[d]);
       if (box_[d] && found.bounded() && box_[d]->bounded()) found = Union(*box_[d], found, analyzer_);
       if (!box_[d] || box_[d]->bounded()) box_[d] = found;
     }
@@ -65,7 +65,7 @@ class BoxFinder {
   Buffer buffer_;
   VarRanges inner_;
   std::unordered_set<const ExprNode*> unknown_;  ///< variables inside that have no range
-  std::vector<std::optional<SymbolicInterval>> box_;
+  std::vector<std::optional<IndexInterval>> box_;
 };
 
 class Compactor {
@@ -107,7 +107,7 @@ class Compactor {
   }
 
   /// The box's extent where it is bounded by a constant below the whole dimension.
-  std::optional<int64_t> ConstantExtent(const SymbolicInterval& b, const Expr& whole) {
+  std::optional<int64_t> ConstantExtent(const IndexInterval& b, const Expr& whole) {
     if (!b.bounded()) return std::nullopt;
     const int64_t extent = analyzer_.ConstBound(analyzer_.Simplify(b.max - b.min + 1)).max;
     if (extent == INT64_MAX || extent < 1) return std::nullopt;
