@@ -82,7 +82,7 @@ NDArray PrepareConstants(const std::vector<PreparedConstant>& constants, int64_t
       // Kernels rely on the alignment of memory of ours; data that lie in a model file have what the file gives.
       const bool aligned = reinterpret_cast<uintptr_t>(c.source.data()) % TW_MEMORY_ALIGNMENT == 0;
       const NDArray source = aligned ? c.source : c.source.Copy();
-      RunPrepare(kernels.lowered[kernels.index.at(c.prepare.get())], *code, c.prepare, c.source.data(),
+      RunPrepare(kernels.lowered[kernels.index.at(c.prepare.get())], *code, c.prepare, source.data(),
                  base + c.offset);
     } else {
       TW_CHECK(c.source.bytes() == c.bytes, "constant of {} bytes where {} are read", c.source.bytes(),
