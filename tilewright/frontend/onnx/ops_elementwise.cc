@@ -93,6 +93,15 @@ Value LegacyOperand(NodeContext& ctx) {
   return ctx.Reshape(b, shape);
 }
 
+/// Up to operator set 6 a slope per channel is a vector.
+void EarlyPRelu(NodeContext& ctx) {
+  Value slope = ctx.Arg(1);
+  std::vector<Expr> shape(size_t(std::max(ctx.Rank(0) - 1, 1)), Expr(1));
+  shape[0] = slope.tensor().NumElements();
+  if (IsInt(shape[0], 1)) shape.clear();
+  ctx.Set(0, ctx.Call("PRelu", {ctx.Arg(0), ctx.Reshape(slope, shape)}));
+}
+
 void Binary(NodeContext& ctx) {
   for (const Renamed& r : kBinary) {
     if (ctx.node().op_type() == r.onnx) {
@@ -217,6 +226,7 @@ std::vector<OpRow> Rows() {
   std::vector<OpRow> rows = {
       {"Greater", 1, 0, Greater},
       {"GreaterOrEqual", 12, 0, GreaterOrEqual},
+      {"PRelu", 1, 6, EarlyPRelu},
       {"Mod", 10, 0, Mod},
       {"BitShift", 11, 0, BitShift},
       {"Sum", 1, 0, Sum},
