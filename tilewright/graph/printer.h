@@ -9,8 +9,9 @@
 //     return %c
 //   }
 //
-// Text in quotes after a value's type is the model's name for it, where that is another. Constants of more than
-// PrintGraphOptions::max_elements elements print as `constant elided <hash>`: such text does not parse back.
+// Text in quotes after a value's type is the model's name for it, where that is another. Constants of more
+// than PrintGraphOptions::max_elements elements print as `constant elided <hash>`: such text does not parse
+// back.
 #pragma once
 
 #include <string>
