@@ -58,22 +58,75 @@ Expr ReadMatrix(const LowerContext& ctx, size_t i, const Indices& out, Expr row,
   return ToCompute(ctx.Read(i, at));
 }
 
-std::vector<te::Tensor> LowerMatMul(const LowerContext& ctx) {
-  const auto& attrs = ctx.Attr<MatMulAttrs>();
-  const Expr k = DimsOf(ctx.InputType(0).shape, ctx.InputType(1).shape, attrs).ka;
-  const DataType result = ctx.OutputType().dtype;
-  const bool rounds = ComputeType(result) != result;
-  te::Tensor product = ctx.Compute(
+/// The longest run of products that is summed in one chain. The error of a chain grows with its length, that
+/// of a sum of chains with the length of one and the number of them (Higham, "The accuracy of floating point
+/// summation", 1993, section 3), so that a long inner dimension is cut into about its square root of runs.
+constexpr int64_t kLongestChain = 256;
+
+/// The length of runs for inner extent k: a divisor of it, at most the longest chain; k itself when it is
+/// short enough for one accumulator to serve or has no fitting divisor.
+int64_t ChainLength(const Expr& k) {
+  const int64_t n = AsInt(k).value_or(0);
+  if (n < kLongestChain * 8) return n;
+  for (int64_t run = kLongestChain; run * 8 >= kLongestChain; --run) {
+    if (n % run == 0) return run;
+  }
+  return n;
+}
+
+/// The product as a sum over runs of the inner dimension, each run a product of its own.
+te::Tensor ProductOfRuns(const LowerContext& ctx, const MatMulAttrs& attrs, int64_t k, int64_t run,
+                         const std::string& suffix) {
+  std::vector<Expr> shape = ctx.OutputType().shape;
+  shape.insert(shape.begin(), Expr(k / run));
+  te::Tensor runs =
+      ctx.Intermediate("runs", shape,
+                       [&](const Indices& i) {
+                         IterVar r = te::ReduceAxis(Expr(run), "k");
+                         const Indices out(i.begin() + 1, i.end());
+                         const size_t rank = out.size();
+                         const Expr depth = i[0] * Expr(run) + r.var;
+                         Expr a = ReadMatrix(ctx, 0, out, out[rank - 2], depth, attrs.transpose_a);
+                         Expr b = ReadMatrix(ctx, 1, out, depth, out[rank - 1], attrs.transpose_b);
+                         return te::Sum(a * b, {r});
+                       },
+                       {{"rule", std::string("matmul")}});
+  return ctx.Compute(
+      [&](const Indices& i) {
+        IterVar r = te::ReduceAxis(Expr(k / run), "run");
+        Indices at = {r.var};
+        at.insert(at.end(), i.begin(), i.end());
+        return te::Sum(runs(at), {r});
+      },
+      0, {}, suffix);
+}
+
+/// The product as one chain per element.
+te::Tensor ProductOfChains(const LowerContext& ctx, const MatMulAttrs& attrs, const Expr& k,
+                           const std::string& suffix) {
+  return ctx.Compute(
       [&](const Indices& i) -> te::Body {
         // No iteration would set the initial value.
-        if (IsInt(k, 0)) return MakeConst(ComputeType(result), 0);
+        if (IsInt(k, 0)) return MakeConst(ComputeType(ctx.OutputType().dtype), 0);
         IterVar r = te::ReduceAxis(k, "k");
         const size_t rank = i.size();
         Expr a = ReadMatrix(ctx, 0, i, i[rank - 2], r.var, attrs.transpose_a);
         Expr b = ReadMatrix(ctx, 1, i, r.var, i[rank - 1], attrs.transpose_b);
         return te::Sum(a * b, {r});
       },
-      0, {{"rule", std::string("matmul")}}, rounds ? ".matmul" : "");
+      0, {{"rule", std::string("matmul")}}, suffix);
+}
+
+std::vector<te::Tensor> LowerMatMul(const LowerContext& ctx) {
+  const auto& attrs = ctx.Attr<MatMulAttrs>();
+  const Expr k = DimsOf(ctx.InputType(0).shape, ctx.InputType(1).shape, attrs).ka;
+  const int64_t run = ChainLength(k);
+  const DataType result = ctx.OutputType().dtype;
+  const bool rounds = ComputeType(result) != result;
+  const bool cut = AsInt(k) && run < *AsInt(k) && ctx.OutputType().layout.natural();
+  const std::string suffix = rounds ? ".matmul" : "";
+  te::Tensor product =
+      cut ? ProductOfRuns(ctx, attrs, *AsInt(k), run, suffix) : ProductOfChains(ctx, attrs, k, suffix);
   if (!rounds) return {product};
   return {ctx.Compute([&](const Indices& i) { return MakeCast(result, AtLogical(ctx, product, i)); })};
 }

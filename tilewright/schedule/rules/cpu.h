@@ -36,9 +36,9 @@ struct RegisterTile {
 /// accumulators, one register per vector of the operand that is loaded and one for the broadcast fit the
 /// target's registers.
 RegisterTile ChooseTile(int64_t rows, int64_t vectors, const Target& target);
-/// Inlines all element-wise consumers of `block` into the last of them, which writes an output. Where there
-/// is none, the block's own output becomes a cached copy. Returns the last consumer; the block then writes an
-/// intermediate.
+/// Inlines the element-wise consumers of `block`, one behind the other, into the last of them. Where there is
+/// none (the block writes an output, or a reduction reads it), what it writes becomes a cached copy. Returns
+/// the block that reads the product; the product is then in scope "register".
 BlockRef IsolateProduct(Schedule& s, const BlockRef& block);
 /// The parameter's position in the function's buffers, or -1.
 int ParameterIndex(const Schedule& s, const Buffer& buffer);

@@ -44,18 +44,29 @@ int ParameterIndex(const Schedule& s, const Buffer& buffer) {
   return it == buffers.end() ? -1 : int(it - buffers.begin());
 }
 
+namespace {
+
+/// The one consumer of a block if it is element-wise work that a tile can do; nothing otherwise.
+std::optional<BlockRef> PointwiseConsumer(Schedule& s, const BlockRef& block) {
+  const std::vector<BlockRef> consumers = s.Consumers(block);
+  if (consumers.size() != 1) return std::nullopt;
+  for (const IterVar& iv : s.Get(consumers.front()).iter_vars) {
+    if (iv.kind != IterKind::kSpatial) return std::nullopt;
+  }
+  return consumers.front();
+}
+
+}  // namespace
+
 BlockRef IsolateProduct(Schedule& s, const BlockRef& block) {
-  std::vector<BlockRef> consumers = s.Consumers(block);
-  if (consumers.empty()) return s.CacheWrite(block, s.Get(block).writes.front().buffer, "register");
-  TW_CHECK(consumers.size() == 1, "block {} has {} consumers", block.name, consumers.size());
-  BlockRef last = consumers.front();
-  for (consumers = s.Consumers(last); !consumers.empty(); consumers = s.Consumers(last)) {
-    TW_CHECK(consumers.size() == 1, "block {} has {} consumers", last.name, consumers.size());
-    s.ComputeInline(last);
-    last = consumers.front();
+  std::optional<BlockRef> last = PointwiseConsumer(s, block);
+  if (!last) return s.CacheWrite(block, s.Get(block).writes.front().buffer, "register");
+  while (std::optional<BlockRef> next = PointwiseConsumer(s, *last)) {
+    s.ComputeInline(*last);
+    last = next;
   }
   s.SetScope(block, 0, "register");
-  return last;
+  return *last;
 }
 
 }  // namespace tilewright::cpu
