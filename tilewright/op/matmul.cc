@@ -61,7 +61,7 @@ Expr ReadMatrix(const LowerContext& ctx, size_t i, const Indices& out, Expr row,
 /// The longest run of products that is summed in one chain. The error of a chain grows with its length, that
 /// of a sum of chains with the length of one and the number of them (Higham, "The accuracy of floating point
 /// summation", 1993, section 3), so that a long inner dimension is cut into about its square root of runs.
-constexpr int64_t kLongestChain = 256;
+constexpr int64_t kLongestChain = 512;
 
 /// The length of runs for inner extent k: a divisor of it, at most the longest chain; k itself when it is
 /// short enough for one accumulator to serve or has no fitting divisor.
