@@ -31,7 +31,7 @@ struct CompileOptions {
   int threads = 0;  ///< of the compiler; 0: as many as the machine offers
 };
 
-/// What is known of one kernel call of the program; for `inspect` and `profile`.
+/// What is known of one kernel call of the program; for `bench --kernels`.
 struct KernelInfo {
   std::string name;       ///< of the launch in the program
   std::string operators;  ///< what was fused into it, "Conv+Relu"
@@ -66,7 +66,7 @@ struct CompiledModel {
 CompiledModel CompileModel(const IRModule& module, const std::map<std::string, NDArray>& parameters,
                            const CompileOptions& options);
 
-/// The text of all functions of a module, graph functions first; it parses back.
+/// The text of all functions of a module, graph functions first; that of kernels parses back (tir/parser.h).
 std::string ModuleText(const IRModule& module);
 
 }  // namespace tilewright
