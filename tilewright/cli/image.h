@@ -18,8 +18,8 @@ struct Image {
 /// How a picture becomes a tensor. The defaults are those of ImageNet classifiers trained with inputs in [-1,
 /// 1].
 struct ImageOptions {
-  std::vector<double> mean = {127.0, 127.0, 127.0};  ///< subtracted from values 0..255, per channel
-  std::vector<double> std = {128.0, 128.0, 128.0};   ///< divided by
+  std::vector<double> mean = {123.675, 116.28, 103.53};  ///< subtracted from values 0..255, per channel
+  std::vector<double> std = {58.395, 57.12, 57.375};     ///< divided by
   double crop = 0.875;  ///< the centre square of this share of the shorter side is taken
   bool bgr = false;     ///< channel order of the model
 };

@@ -115,6 +115,25 @@ ReadyModel LoadModel(const std::string& path, const CompileFlags& flags,
   return ready;
 }
 
+ReadyModel LoadModelBinding(
+    const std::string& path, const CompileFlags& flags,
+    const std::function<std::optional<NDArray>(const NeedsBoundInputs&, const std::string&)>& value_of) {
+  std::map<std::string, NDArray> bound;
+  // Each round binds at least one more input; only with those known does the importer see which others it
+  // needs.
+  while (true) {
+    try {
+      return LoadModel(path, flags, bound);
+    } catch (const NeedsBoundInputs& e) {
+      for (const std::string& name : e.inputs) {
+        std::optional<NDArray> value = bound.contains(name) ? std::nullopt : value_of(e, name);
+        if (!value) throw;
+        bound[name] = *value;
+      }
+    }
+  }
+}
+
 ProgressLine::ProgressLine() : terminal_(isatty(STDERR_FILENO)) {}
 ProgressLine::~ProgressLine() {
   if (terminal_) fmt::print(stderr, "\r\033[K");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "tilewright/driver/compile.h"
+#include "tilewright/frontend/onnx/import.h"
 #include "tilewright/runtime/module.h"
 
 namespace tilewright {
@@ -46,6 +48,12 @@ struct ReadyModel {
 };
 ReadyModel LoadModel(const std::string& path, const CompileFlags& flags,
                      const std::map<std::string, NDArray>& bound = {});
+
+/// LoadModel for a model whose shapes depend on values of inputs: `value_of(e, name)` gives the value of an
+/// input that has to be a constant, or null, and then the error leaves as it came.
+ReadyModel LoadModelBinding(
+    const std::string& path, const CompileFlags& flags,
+    const std::function<std::optional<NDArray>(const NeedsBoundInputs&, const std::string&)>& value_of);
 
 /// "NAME=VALUE" in two; Error TW4002 without '='.
 std::pair<std::string, std::string> SplitAssignment(const std::string& text, const std::string& flag);

@@ -45,18 +45,14 @@ std::map<std::string, NDArray> ReadInputs(const RunArgs& args) {
 
 /// Loads the model; inputs whose values decide shapes are bound to what was given for them.
 ReadyModel LoadBinding(const RunArgs& args, const std::map<std::string, NDArray>& given) {
-  try {
-    return LoadModel(args.model, args.flags);
-  } catch (const NeedsBoundInputs& e) {
-    std::map<std::string, NDArray> bound;
-    for (const std::string& name : e.inputs) {
-      auto it = given.find(name);
-      if (it == given.end()) throw;
-      bound[name] = it->second;
-      fmt::print(stderr, "note: input '{}' decides shapes and is bound at compile time\n", name);
-    }
-    return LoadModel(args.model, args.flags, bound);
-  }
+  return LoadModelBinding(
+      args.model, args.flags,
+      [&](const NeedsBoundInputs&, const std::string& name) -> std::optional<NDArray> {
+        auto it = given.find(name);
+        if (it == given.end()) return std::nullopt;
+        fmt::print(stderr, "note: input '{}' decides shapes and is bound at compile time\n", name);
+        return it->second;
+      });
 }
 
 /// The first input that can be an image: rank 4 with 3 channels.
@@ -190,10 +186,12 @@ void AddRunCommand(CLI::App& app) {
   command->add_option("--image", args->image, "JPEG or PNG for the model's image input");
   command
       ->add_option("--image-mean", args->mean,
-                   "Per channel, subtracted from pixel values 0..255 (default 127,127,127)")
+                   "Per channel, subtracted from pixel values 0..255 (default 123.675,116.28,103.53)")
       ->delimiter(',')
       ->expected(3);
-  command->add_option("--image-std", args->std, "Per channel, divided by afterwards (default 128,128,128)")
+  command
+      ->add_option("--image-std", args->std,
+                   "Per channel, divided by afterwards (default 58.395,57.12,57.375)")
       ->delimiter(',')
       ->expected(3);
   command

@@ -95,17 +95,13 @@ class TestRun {
  private:
   /// Inputs come by position; those whose values decide shapes are bound.
   ReadyModel Load(const std::vector<NDArray>& inputs) {
-    try {
-      return LoadModel(model_, flags_);
-    } catch (const NeedsBoundInputs& e) {
-      std::map<std::string, NDArray> bound;
-      all_inputs_ = e.all_inputs;
-      for (size_t i = 0; i < e.all_inputs.size() && i < inputs.size(); ++i) {
-        if (std::find(e.inputs.begin(), e.inputs.end(), e.all_inputs[i]) != e.inputs.end())
-          bound[e.all_inputs[i]] = inputs[i];
-      }
-      return LoadModel(model_, flags_, bound);
-    }
+    return LoadModelBinding(
+        model_, flags_, [&](const NeedsBoundInputs& e, const std::string& name) -> std::optional<NDArray> {
+          all_inputs_ = e.all_inputs;
+          const size_t at =
+              size_t(std::find(all_inputs_.begin(), all_inputs_.end(), name) - all_inputs_.begin());
+          return at < inputs.size() ? std::optional(inputs[at]) : std::nullopt;
+        });
   }
 
   void SetInputs(runtime::Context& context, const ReadyModel& ready, const std::vector<NDArray>& inputs) {

@@ -14,6 +14,7 @@
 #include "tilewright/graph/op_def.h"
 #include "tilewright/graph/verify.h"
 #include "tilewright/tir/printer.h"
+#include "tilewright/tir/verify.h"
 #include "tilewright/transform/bind_parameters.h"
 #include "tilewright/transform/choose_layout.h"
 #include "tilewright/transform/eliminate_common.h"
@@ -30,6 +31,8 @@ void VerifyModule(const IRModule& module) {
   for (auto& [name, f] : module.functions()) {
     if (f->kind == FunctionKind::kGraph) {
       VerifyGraph(GraphFunction(static_cast<const GraphFunctionNode*>(f.get())), module);
+    } else {
+      CheckPrimFunc(PrimFunc(static_cast<const PrimFuncNode*>(f.get())));
     }
   }
 }

@@ -44,7 +44,11 @@ void ScheduleInjective(Schedule& s, const BlockRef& block, const RuleContext& co
     outer.clear();
   }
   const int64_t extent = ConstExtent(s, inner);
-  if (extent >= lanes) {
+  if (extent > lanes && extent % lanes) {
+    // Whole vectors first; what is left over runs element by element in a copy of its own.
+    inner = s.LoopPartition(inner, {Expr(extent / lanes * lanes)}).front();
+    s.Vectorize(s.Split(inner, {Expr(nullptr), Expr(lanes)}).back());
+  } else if (extent >= lanes) {
     std::vector<LoopRef> parts = s.Split(inner, {Expr(nullptr), Expr(lanes)});
     outer.push_back(parts[0]);
     s.Vectorize(parts[1]);
