@@ -15,8 +15,8 @@ struct Image {
   std::vector<uint8_t> rgb;  ///< 3 * width * height
 };
 
-/// How a picture becomes a tensor. The defaults are those of ImageNet classifiers trained with inputs in [-1,
-/// 1].
+/// How a picture becomes a tensor. The defaults are those of most ImageNet
+/// classifiers.
 struct ImageOptions {
   std::vector<double> mean = {123.675, 116.28, 103.53};  ///< subtracted from values 0..255, per channel
   std::vector<double> std = {58.395, 57.12, 57.375};     ///< divided by

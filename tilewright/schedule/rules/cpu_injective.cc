@@ -74,8 +74,11 @@ void ScheduleReduction(Schedule& s, const BlockRef& block, const RuleContext& co
   const int64_t lanes = context.target.VectorLanes(int(node.writes.front().buffer.dtype().element_bytes()));
   // Vectors run along the innermost kept axis, each lane an accumulation of its own, when memory is read in
   // order.
-  if (kept.size() > 1 && ConstExtent(s, kept.back()) >= lanes) {
-    std::vector<LoopRef> parts = s.Split(kept.back(), {Expr(nullptr), Expr(lanes)});
+  // Vectors are as wide as divides the axis: a predicate on lanes would cost more than narrow vectors do.
+  int64_t width = lanes;
+  while (kept.size() > 1 && ConstExtent(s, kept.back()) % width) width /= 2;
+  if (kept.size() > 1 && ConstExtent(s, kept.back()) >= width && width > 1) {
+    std::vector<LoopRef> parts = s.Split(kept.back(), {Expr(nullptr), Expr(width)});
     kept.back() = parts[0];
     std::vector<LoopRef> order = kept;
     order.insert(order.end(), reduced.begin(), reduced.end());
