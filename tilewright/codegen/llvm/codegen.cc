@@ -10,6 +10,7 @@
 #include "tilewright/codegen/llvm/kernel_emitter.h"
 #include "tilewright/codegen/llvm/llvm_headers.h"
 #include "tilewright/codegen/llvm/machine.h"
+#include "tilewright/target/host.h"
 
 namespace tilewright {
 
@@ -23,10 +24,11 @@ struct Emitted {
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> module;
 
-  Emitted(std::span<const PrimFunc> kernels, const Target& target, const CodegenOptions& options)
+  Emitted(std::span<const PrimFunc> kernels, const Target& target, const CodegenOptions& options,
+          bool keep_names = false)
       : machine(CreateMachine(target, options.opt_level)),
         module(std::make_unique<llvm::Module>("tilewright", context)) {
-    context.setDiscardValueNames(false);
+    context.setDiscardValueNames(!keep_names);
     module->setTargetTriple(target.triple);
     module->setDataLayout(machine->createDataLayout());
     module->setPICLevel(llvm::PICLevel::BigPIC);
@@ -74,7 +76,7 @@ std::vector<ObjectCode> CompileKernelGroups(std::span<const PrimFunc> kernels, c
       }
     }
   };
-  const size_t limit = options.threads > 0 ? size_t(options.threads) : size_t(Target::Host().cores);
+  const size_t limit = options.threads > 0 ? size_t(options.threads) : size_t(AvailableCores());
   {
     std::vector<std::jthread> threads;
     for (size_t t = 1; t < std::min(limit, count); ++t) threads.emplace_back(work);
@@ -93,7 +95,7 @@ std::string KernelAssembly(std::span<const PrimFunc> kernels, const Target& targ
 }
 
 std::string KernelLlvmIr(std::span<const PrimFunc> kernels, const Target& target) {
-  Emitted emitted(kernels, target, {});
+  Emitted emitted(kernels, target, {}, /*keep_names=*/true);
   std::string text;
   llvm::raw_string_ostream stream(text);
   emitted.module->print(stream, nullptr);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/codegen/llvm/link.h"
 
+#include <lld/Common/CommonLinkerContext.h>
 #include <lld/Common/Driver.h>
 #include <llvm/Support/CrashRecoveryContext.h>
 
@@ -109,6 +110,7 @@ void RunLinker(const std::vector<std::string>& arguments) {
   llvm::raw_string_ostream stream(messages);
   const lld::Result result =
       lld::lldMain(Arguments(arguments), stream, stream, {{lld::Gnu, &lld::elf::link}});
+  if (!result.canRunAgain) lld::CommonLinkerContext::destroy();  // what a crash left behind
   TW_CHECK(result.retCode == 0, "the linker refused the kernels: {}", messages);
 }
 
@@ -122,6 +124,7 @@ std::string LinkSharedLibrary(std::span<const ObjectCode> objects, const Target&
       all.insert(all.end(), object.symbols.begin(), object.symbols.end());
     kernels = all;
   }
+  for (const ObjectCode& object : objects) UndefinedSymbols(object.bytes);  // refuses what is not an object
   TemporaryFolder folder;
   std::vector<std::string> arguments = {
       "ld.lld",
