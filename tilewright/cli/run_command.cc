@@ -14,6 +14,7 @@
 #include "tilewright/cli/tensor_io.h"
 #include "tilewright/cli/test_data.h"
 #include "tilewright/frontend/onnx/import.h"
+#include "tilewright/support/file.h"
 
 namespace tilewright {
 
@@ -138,7 +139,7 @@ void Report(const RunArgs& args, const runtime::Context& context) {
   const runtime::Program& program = context.module().program();
   const std::vector<std::string> labels =
       args.labels.empty() ? std::vector<std::string>() : ReadLabels(args.labels);
-  if (!args.output_dir.empty()) std::filesystem::create_directories(args.output_dir);
+  if (!args.output_dir.empty()) MakeFolder(args.output_dir);
   for (size_t i = 0; i < program.outputs.size(); ++i) {
     const NDArray out = OutputArray(context, i);
     std::string name = program.outputs[i].name;

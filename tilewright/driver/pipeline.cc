@@ -32,7 +32,12 @@ void VerifyModule(const IRModule& module) {
     if (f->kind == FunctionKind::kGraph) {
       VerifyGraph(GraphFunction(static_cast<const GraphFunctionNode*>(f.get())), module);
     } else {
-      CheckPrimFunc(PrimFunc(static_cast<const PrimFuncNode*>(f.get())));
+      try {
+        CheckPrimFunc(PrimFunc(static_cast<const PrimFuncNode*>(f.get())));
+      } catch (const Error& e) {
+        // Nobody wrote this kernel but the compiler, so that the fault is its own.
+        throw InternalError(e.what());
+      }
     }
   }
 }
@@ -120,7 +125,6 @@ class Pipeline {
     if (Finished(Phase::kLowerKernels)) return;
 
     BuildProgramAndCode();
-    Finished(Phase::kPackage);
   }
 
   void BuildProgramAndCode() {
@@ -138,6 +142,7 @@ class Pipeline {
     Timed("PrepareConstants", [&] {
       model_.parameters = PrepareConstants(built.constants, built.parameter_bytes, options_.threads);
     });
+    Finished(Phase::kPackage);
   }
 
   /// The distinct kernels behind the calls of @main. Constants count as such only where their layout is free.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/ir/pass.h"
 
+#include "tilewright/support/file.h"
+
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -33,7 +35,7 @@ IRModule PassRunner::Run(const std::string& name, const IRModule& module,
     options_.print_sink("// after " + name + "\n" + options_.print(result));
   }
   if (options_.print && !options_.dump_dir.empty()) {
-    std::filesystem::create_directories(options_.dump_dir);
+    MakeFolder(options_.dump_dir);
     const std::string file = fmt::format("{}/{:02}-{}.tw", options_.dump_dir, records_.size(), name);
     std::ofstream out(file);
     out << options_.print(result);

@@ -41,6 +41,12 @@ std::string ReadFile(const std::string& path) {
   return std::string((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
 }
 
+void MakeFolder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) throw Error("TW1006", "cannot make the folder '" + path + "': " + error.message());
+}
+
 TemporaryFile::TemporaryFile(const std::string& ending) {
   static std::atomic<int> count{0};
   const std::string name = "tilewright-" + std::to_string(getpid()) + "-" + std::to_string(count++) + ending;

@@ -10,6 +10,8 @@ namespace tilewright {
 void WriteFile(const std::string& path, std::string_view bytes);
 /// The bytes of a file. Error TW1007 when it cannot be read.
 std::string ReadFile(const std::string& path);
+/// Makes a folder and those above it, unless they are there. Error TW1006 when they cannot be made.
+void MakeFolder(const std::string& path);
 
 /// A name in the folder for temporary files; whatever is there is removed with the object.
 class TemporaryFile {
