@@ -3,8 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
-
 namespace tilewright {
 namespace {
 
@@ -210,10 +208,9 @@ TEST_F(AnalyzerTest, SharedOperandsTakeLinearTime) {
     sum = FloorDiv(sum + sum, 3) + Min(sum, 7);
     choice = MakeSelect(choice < n, choice, choice + 1);
   }
-  const auto start = std::chrono::steady_clock::now();
-  analyzer.Simplify(sum);
-  analyzer.Simplify(choice);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+  // Walking shared operands again and again would take 2^60 steps: the test would run into its time limit.
+  EXPECT_TRUE(bool(analyzer.Simplify(sum)));
+  EXPECT_TRUE(bool(analyzer.Simplify(choice)));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "tilewright/tir/interpret/frame.h"
 
 #include <algorithm>
+#include <new>
 
 #include "tilewright/ir/ndarray.h"
 
@@ -54,6 +55,9 @@ void BufferState::SetShape(const Buffer& buffer, std::vector<int64_t> shape, std
 void BufferState::Allocate(const Buffer& buffer, std::vector<int64_t> shape, std::vector<int64_t> strides,
                            int64_t offset) {
   SetShape(buffer, std::move(shape), std::move(strides), offset);
+  // Sizes that no machine has fail as memory that is short does; sanitizers end the process instead.
+  constexpr int64_t kMostBytes = int64_t(1) << 38;
+  if (elements_ > kMostBytes / bytes_) throw std::bad_alloc();
   memory_.assign(size_t(elements_ * bytes_), 0);
   defined_.assign(size_t(elements_), 0);
   data_ = memory_.data();
