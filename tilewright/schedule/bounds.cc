@@ -15,7 +15,32 @@ Bounds::Bounds(Bounds&&) noexcept = default;
 
 void Bounds::Bind(const Var& var, const Range& range) { impl_->analyzer.Bind(var, range); }
 Expr Bounds::Simplify(const Expr& e) const { return impl_->analyzer.Simplify(e); }
-bool Bounds::Prove(const Expr& condition) const { return impl_->analyzer.CanProve(condition); }
+namespace {
+
+/// A condition within the expression that decides a choice; null when there is none.
+Expr FindChoice(const Expr& e) {
+  Expr choice;
+  PreOrder(e, [&](const Expr& x) {
+    if (auto* select = x.As<SelectNode>(); select && !choice) choice = select->condition;
+    return !choice;
+  });
+  return choice;
+}
+
+}  // namespace
+
+bool Bounds::Prove(const Expr& condition) const {
+  Analyzer& analyzer = impl_->analyzer;
+  if (analyzer.CanProve(condition)) return true;
+  // Parts of uneven size choose their extent; each case is simple.
+  const Expr choice = FindChoice(condition);
+  if (!choice) return false;
+  for (const Expr& assumed : {choice, MakeNot(choice)}) {
+    auto scope = analyzer.Assume(assumed);
+    if (!analyzer.CanProve(condition)) return false;
+  }
+  return true;
+}
 bool Bounds::ProveEqual(const Expr& a, const Expr& b) const { return impl_->analyzer.CanProveEqual(a, b); }
 
 std::optional<int64_t> Bounds::ConstExtent(const Expr& e) const {

@@ -151,7 +151,7 @@ Bounds BoundsInside(const Path& path, const std::vector<const ForNode*>& more, c
 
 }  // namespace
 
-void CheckIndependent(const Rewriter& rw, const Path& path) {
+void CheckIndependent(const Rewriter& rw, const Path& path, bool lanes) {
   const ForNode& loop = path.loop();
   if (IsTrivial(loop)) return;
   const Bounds bounds = BoundsInside(path, {}, loop.body);
@@ -169,7 +169,7 @@ void CheckIndependent(const Rewriter& rw, const Path& path) {
     }
     const bool shared = std::any_of(site.block->writes.begin(), site.block->writes.end(),
                                     [&](const BufferRegion& r) { return !iteration.IsLocal(r.buffer); });
-    if (shared && Revisits(*site.block, loop, site.loops, bounds)) {
+    if ((shared || (lanes && IsReduction(*site.block))) && Revisits(*site.block, loop, site.loops, bounds)) {
       rw.Fail("TW1410",
               fmt::format("iterations of loop '{}' may write the same elements in block '{}'",
                           loop.var.name(), site.block->name),

@@ -266,6 +266,16 @@ Stmt MakeNest(const std::vector<std::pair<Var, Expr>>& loops, Stmt body) {
   return body;
 }
 
+Stmt CopyNest(const std::vector<const ForNode*>& loops, const VarMap& fixed, BlockNode block) {
+  Stmt nest = MakeBlock(std::move(block));
+  for (size_t i = loops.size(); i-- > 0;) {
+    const ForNode& l = *loops[i];
+    nest = MakeFor(l.var, Substitute(l.min, fixed), Substitute(l.extent, fixed), l.for_kind, nest, l.annotations,
+                   l.thread_tag);
+  }
+  return FreshCopy(nest, {}, nullptr);
+}
+
 Buffer WithScope(const Buffer& buffer, std::string name, const std::string& scope) {
   BufferNode copy = *buffer;
   copy.buffer_name = std::move(name);

@@ -81,13 +81,7 @@ BlockRef Schedule::DecomposeReduction(const BlockRef& ref, const LoopRef& loop) 
             {&block}, {"decompose before the reduction is cut into parts"});
   }
   const BlockRef name{rw.FreshBlockName(block.name + "_init")};
-  Stmt nest = MakeBlock(InitBlock(block, name.name, at_start, bounds));
-  for (size_t i = kept.size(); i-- > 0;) {
-    const ForNode& l = *kept[i];
-    nest = MakeFor(l.var, Substitute(l.min, at_start), Substitute(l.extent, at_start), l.for_kind, nest,
-                   l.annotations, l.thread_tag);
-  }
-  nest = FreshCopy(nest, {}, nullptr);
+  Stmt nest = CopyNest(kept, at_start, InitBlock(block, name.name, at_start, bounds));
 
   BlockNode update = block;
   update.init = nullptr;

@@ -26,7 +26,7 @@ void Schedule::Vectorize(const LoopRef& loop) {
   Path path = rw.Find(loop);
   rw.RequireSerial(path.loop());
   rw.RequireConstantExtent(path.loop());
-  CheckIndependent(rw, path);
+  CheckIndependent(rw, path, true);
   rw.Commit(path.Replace(WithKind(path.loop(), ForKind::kVectorized)), {loop}, {});
 }
 

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where blocks compute, caches, layouts, decompositions, tiles and intrinsics.
+#include "tilewright/schedule/tensor_intrin.h"
+#include "tilewright/schedule/test_workloads.h"
+
+namespace tilewright {
+namespace {
+
+Buffer BufferNamed(const Schedule& s, const std::string& name) {
+  for (const Buffer& b : s.Buffers()) {
+    if (b.name() == name) return b;
+  }
+  return nullptr;
+}
+
+TEST(Inline, IntoConsumersAndBack) {
+  const PrimFunc f = TransposeAdd(5, 7);
+  Schedule s(f);
+  s.ComputeInline({"T"});
+  EXPECT_FALSE(s.Exists({"T"}));
+  EXPECT_FALSE(BufferNamed(s, "T"));
+  ExpectSameResult(f, s);
+  Schedule back(f);
+  back.ReverseComputeInline({"R"});
+  EXPECT_FALSE(back.Exists({"R"}));
+  ExpectSameResult(f, back);
+
+  const PrimFunc conv = PaddedConv(2, 3, 6, 2);
+  Schedule padded(conv);
+  padded.ComputeInline({"Pad"});
+  ExpectSameResult(conv, padded);
+  ExpectIllegal(padded, [&] { padded.ComputeInline({"Conv"}); }, "TW1411", "reduction");
+  ExpectIllegal(padded, [&] { padded.ComputeInline({"Out"}); }, "TW1411", "parameter");
+  ExpectIllegal(padded, [&] { padded.ReverseComputeInline({"Out"}); }, "TW1411", "reduction");
+}
+
+TEST(ComputeAt, HaloOfAConvolution) {
+  for (int64_t stride : {1, 2}) {
+    for (int64_t tile : {1, 3, 4, 9}) {
+      const PrimFunc f = PaddedConv(2, 3, 9, stride);
+      Schedule s(f);
+      std::vector<LoopRef> l = s.GetLoops({"Conv"});
+      std::vector<LoopRef> h = s.Split(l[1], {nullptr, tile});
+      s.Reorder({h[0], l[0]});
+      s.ComputeAt({"Pad"}, h[0]);
+      std::vector<LoopRef> pad = s.GetLoops({"Pad"});
+      ASSERT_EQ(pad.size(), 4u);
+      EXPECT_EQ(AsInt(s.Get(pad[2]).extent), std::min<int64_t>(11, (tile - 1) * stride + 3));
+      s.Parallel(h[0]);
+      ExpectSameResult(f, s);
+    }
+  }
+}
+
+TEST(ComputeAt, ReductionUnderItsConsumer) {
+  const PrimFunc f = MatmulRelu(13, 10, 6);
+  Schedule s(f);
+  std::vector<LoopRef> l = s.GetLoops({"D"});
+  std::vector<LoopRef> i = s.Split(l[0], {nullptr, 4}), j = s.Split(l[1], {nullptr, 4});
+  s.Reorder({i[0], j[0], i[1], j[1]});
+  s.ComputeAt({"C"}, j[0]);
+  LoopRef k = s.GetLoops({"C"}).back();
+  s.Reorder({k, s.GetLoops({"C"})[2]});
+  BlockRef init = s.DecomposeReduction({"C"}, k);
+  EXPECT_EQ(init.name, "C_init");
+  s.Parallel(s.Fuse({i[0], j[0]}));
+  ExpectSameResult(f, s);
+}
+
+TEST(ComputeAt, Illegal) {
+  const PrimFunc f = SoftmaxLike(5, 6);
+  Schedule s(f);
+  LoopRef ratio = s.GetLoops({"Ratio"})[0], sum = s.GetLoops({"Sum"})[0], diff = s.GetLoops({"Diff"})[0];
+  ExpectIllegal(s, [&] { s.ComputeAt({"Diff"}, sum); }, "TW1412", "block 'Ratio' reads Diff but is not under");
+  ExpectIllegal(s, [&] { s.ComputeAt({"Ratio"}, sum); }, "TW1414", "caller reads");
+  ExpectIllegal(s, [&] { s.ComputeAt({"Diff"}, diff); }, "TW1412", "under loop");
+  // Sum would need all columns of Diff within one iteration of a column.
+  LoopRef column = s.GetLoops({"Diff"})[1];
+  s.ReverseComputeAt({"Sum"}, diff);
+  ExpectSameResult(f, s);
+  Schedule t(f);
+  ExpectIllegal(t, [&] { t.ReverseComputeAt({"Ratio"}, t.GetLoops({"Diff"})[0]); }, "TW1412", "'Sum'");
+  t.ComputeAt({"Sum"}, t.GetLoops({"Ratio"})[0]);
+  t.ComputeAt({"Diff"}, t.GetLoops({"Ratio"})[0]);
+  t.ComputeAt({"Max"}, t.GetLoops({"Ratio"})[0]);
+  t.Parallel(t.GetLoops({"Ratio"})[0]);
+  ExpectSameResult(f, t);
+}
+
+TEST(ReverseComputeAt, TilesOfAProduct) {
+  for (int64_t tile : {1, 4, 5, 16}) {
+    const PrimFunc f = MatmulRelu(13, 10, 6);
+    Schedule s(f);
+    BlockRef copy = s.CacheWrite({"C"}, BufferNamed(s, "C"), "register");
+    s.ReverseComputeInline({"D"});
+    std::vector<LoopRef> l = s.GetLoops({"C"});
+    std::vector<LoopRef> i = s.Split(l[0], {nullptr, tile}), j = s.Split(l[1], {nullptr, 4});
+    s.Reorder({i[0], j[0], l[2], i[1], j[1]});
+    s.ReverseComputeAt(copy, j[0]);
+    s.Vectorize(j[1]);
+    s.DecomposeReduction({"C"}, l[2]);
+    s.Parallel(i[0]);
+    ExpectSameResult(f, s);
+  }
+  const PrimFunc f = MatmulRelu(8, 8, 6);
+  Schedule s(f);
+  std::vector<LoopRef> l = s.GetLoops({"C"});
+  s.Reorder({l[2], l[0]});
+  ExpectIllegal(s, [&] { s.ReverseComputeAt({"D"}, l[0]); }, "TW1412", "before block 'C'");
+}
+
+TEST(ReverseComputeAt, WindowsNeedMoreThanATile) {
+  te::Tensor x = te::Placeholder("X", kF32, {12});
+  te::Tensor y = te::Compute("Y", {12}, [&](auto& i) { return x(i) + x(i); });
+  te::Tensor z = te::Compute("Z", {11}, [&](auto& i) { return y({i[0]}) + y({i[0] + Expr(1)}); });
+  Schedule s(te::CreatePrimFunc("window", {x}, {z}));
+  std::vector<LoopRef> l = s.Split(s.GetLoops({"Y"})[0], {nullptr, 4});
+  ExpectIllegal(s, [&] { s.ReverseComputeAt({"Z"}, l[0]); }, "TW1416", "do not make all");
+}
+
+TEST(Cache, ReadAndWrite) {
+  const PrimFunc f = PaddedConv(2, 3, 6, 1);
+  Schedule s(f);
+  BlockRef w = s.CacheRead({"Conv"}, BufferNamed(s, "W"), "shared");
+  BlockRef p = s.CacheRead({"Conv"}, BufferNamed(s, "Pad"), "shared");
+  BlockRef c = s.CacheWrite({"Conv"}, BufferNamed(s, "Conv"), "register");
+  EXPECT_EQ(w.name, "W_shared");
+  EXPECT_EQ(BufferNamed(s, "Conv_register").scope(), "register");
+  LoopRef channel = s.GetLoops({"Conv"})[0];
+  s.ComputeAt(w, channel);
+  s.ReverseComputeAt(c, channel);
+  ExpectSameResult(f, s);
+  ExpectIllegal(s, [&] { s.CacheRead({"Conv"}, BufferNamed(s, "X"), "shared"); }, "TW1413", "does not read X");
+  ExpectIllegal(s, [&] { s.CacheWrite({"Conv"}, BufferNamed(s, "Out"), "shared"); }, "TW1413", "does not write");
+  ExpectIllegal(s, [&] { s.SetScope({"Out"}, 0, "shared"); }, "TW1414", "parameter");
+  s.SetScope(p, 0, "global");
+  EXPECT_EQ(s.Get(p).writes[0].buffer.scope(), "global");
+  ExpectSameResult(f, s);
+}
+
+TEST(Cache, WriteAfterDecompositionAtTheTop) {
+  const PrimFunc f = MatmulRelu(4, 4, 4);
+  Schedule s(f);
+  s.DecomposeReduction({"C"}, s.GetLoops({"C"})[0]);
+  ExpectSameResult(f, s);
+  ExpectIllegal(s, [&] { s.CacheWrite({"C"}, BufferNamed(s, "C"), "register"); }, "TW1412", "C_init");
+}
+
+TEST(DecomposeReduction, Illegal) {
+  Schedule s(MatmulRelu(4, 4, 4));
+  std::vector<LoopRef> l = s.GetLoops({"C"});
+  s.Reorder({l[2], l[1]});
+  ExpectIllegal(s, [&] { s.DecomposeReduction({"C"}, l[1]); }, "TW1415", "lies outside");
+  ExpectIllegal(s, [&] { s.DecomposeReduction({"D"}, s.GetLoops({"D"})[0]); }, "TW1415", "no initialisation");
+  ExpectIllegal(s, [&] { s.DecomposeReduction({"C"}, s.GetLoops({"D"})[0]); }, "TW1412", "not around");
+}
+
+TEST(DecomposePadding, FillsAndCopies) {
+  const PrimFunc f = PaddedConv(2, 3, 6, 1);
+  for (size_t at : {0, 1, 2}) {
+    Schedule s(f);
+    std::vector<LoopRef> l = s.GetLoops({"Pad"});
+    s.DecomposePadding({"Pad"}, l[at]);
+    EXPECT_EQ(AsInt(s.Get(s.GetLoops({"Pad"})[2]).extent), 6);
+    ExpectSameResult(f, s);
+  }
+  Schedule s(f);
+  std::vector<LoopRef> h = s.Split(s.GetLoops({"Conv"})[1], {nullptr, 4});
+  s.Reorder({h[0], s.GetLoops({"Conv"})[0]});
+  s.ComputeAt({"Pad"}, h[0]);
+  s.DecomposePadding({"Pad"}, s.GetLoops({"Pad"})[1]);
+  s.Parallel(h[0]);
+  ExpectSameResult(f, s);
+  ExpectIllegal(s, [&] { s.DecomposePadding({"Out"}, s.GetLoops({"Out"})[0]); }, "TW1417", "does not pad");
+}
+
+TEST(TransformLayout, ParametersAndIntermediates) {
+  for (int64_t n : {32, 40}) {
+    const PrimFunc f = MatmulRelu(6, n, 5);
+    Schedule s(f);
+    Var k("k"), j("j"), p("p"), q("q");
+    s.TransformLayout(s.func()->buffers[1], {k, j}, {FloorDiv(j, 16), k, FloorMod(j, 16)}, n % 16 != 0);
+    s.TransformLayout(BufferNamed(s, "C"), {p, q}, {FloorDiv(q, 16), p * Expr(16) + FloorMod(q, 16)}, true);
+    ASSERT_EQ(s.prepare().size(), 1u);
+    ExpectSameResult(f, s);
+  }
+  Schedule s(MatmulRelu(6, 40, 5));
+  Var k("k"), j("j");
+  const Buffer b = s.func()->buffers[1], d = s.func()->buffers[2];
+  ExpectIllegal(s, [&] { s.TransformLayout(b, {k, j}, {FloorDiv(j, 16), k, FloorMod(j, 16)}); }, "TW1420", "more elements");
+  ExpectIllegal(s, [&] { s.TransformLayout(b, {k, j}, {FloorDiv(j, 16), k}); }, "TW1420", "do not tell");
+  ExpectIllegal(s, [&] { s.TransformLayout(b, {k, j}, {k + j, k}); }, "TW1420", "");
+  ExpectIllegal(s, [&] { s.TransformLayout(b, {k, j}, {k * Expr(2), j}); }, "TW1420", "gaps");
+  ExpectIllegal(s, [&] { s.TransformLayout(d, {k, j}, {j, k}); }, "TW1414", "output");
+}
+
+TEST(Prefetch, ChangesNoValue) {
+  const PrimFunc f = MatmulRelu(6, 40, 5);
+  Schedule s(f);
+  std::vector<LoopRef> l = s.GetLoops({"C"});
+  s.Reorder({l[2], l[1]});
+  s.Prefetch({"C"}, s.func()->buffers[1], l[2], 2, 1);
+  ASSERT_TRUE(s.Exists({"B_prefetch"}));
+  EXPECT_EQ(AsInt(s.Get(s.GetLoops({"B_prefetch"}).back()).extent), 3);
+  ExpectSameResult(f, s);
+  ExpectIllegal(s, [&] { s.Prefetch({"C"}, s.func()->buffers[1], l[2], 0, 1); }, "TW1422", "distance 0");
+}
+
+TEST(Tiles, BlockizeAReduction) {
+  const PrimFunc f = MatmulRelu(13, 8, 12);
+  Schedule s(f);
+  std::vector<LoopRef> l = s.GetLoops({"C"});
+  std::vector<LoopRef> i = s.Split(l[0], {nullptr, 4}), j = s.Split(l[1], {nullptr, 4}), k = s.Split(l[2], {nullptr, 3});
+  s.Reorder({i[0], j[0], k[0], i[1], j[1], k[1]});
+  BlockRef outer = s.Blockize(i[1]);
+  EXPECT_EQ(s.GetLoops(outer).size(), 3u);
+  EXPECT_EQ(s.GetLoops({"C"}).size(), 3u);
+  ExpectSameResult(f, s);
+  s.Parallel(s.GetLoops(outer)[0]);
+  s.Reorder({k[0], j[0]});
+  ExpectSameResult(f, s);
+  Schedule t(f);
+  std::vector<LoopRef> d = t.GetLoops({"D"});
+  LoopRef fused = t.Fuse({d[0], d[1]});
+  std::vector<LoopRef> parts = t.Split(fused, {nullptr, 5});
+  ExpectIllegal(t, [&] { t.Blockize(parts[1]); }, "TW1416", "no tile");
+}
+
+/// C = A B with A unsigned and B signed bytes, B stored by columns.
+PrimFunc QuantizedMatmul(int64_t m, int64_t n, int64_t k) {
+  te::Tensor a = te::Placeholder("A", kU8, {m, k}), b = te::Placeholder("B", kI8, {n, k});
+  IterVar r = te::ReduceAxis(k, "k");
+  te::Tensor c = te::Compute("C", {m, n}, [&](auto& i) {
+    return te::Sum(MakeCast(kI32, a({i[0], r.var})) * MakeCast(kI32, b({i[1], r.var})), {r});
+  });
+  return te::CreatePrimFunc("quantized", {a, b}, {c});
+}
+
+TEST(Tiles, TensorizeADotProduct) {
+  const PrimFunc f = QuantizedMatmul(3, 5, 12);
+  Schedule s(f);
+  std::vector<LoopRef> l = s.GetLoops({"C"});
+  std::vector<LoopRef> k = s.Split(l[2], {nullptr, 4});
+  s.Tensorize(k[1], "dot_u8s8_i32");
+  ExpectSameResult(f, s);
+  Schedule t(f);
+  std::vector<LoopRef> three = t.Split(t.GetLoops({"C"})[2], {nullptr, 3});
+  ExpectIllegal(t, [&] { t.Tensorize(three[1], "dot_u8s8_i32"); }, "TW1419", "does not run 4 times");
+  ExpectIllegal(t, [&] { t.Tensorize(three[1], "dot"); }, "TW1418", "known are: dot_u8s8_i32");
+  Schedule m(MatmulRelu(4, 4, 4));
+  ExpectIllegal(m, [&] { m.Tensorize(m.GetLoops({"C"})[2], "dot_u8s8_i32"); }, "TW1419", "is not");
+}
+
+}  // namespace
+}  // namespace tilewright

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tilewright/schedule/tensor_intrin.h"
+
+#include <map>
+
+namespace tilewright {
+
+namespace {
+
+PrimFunc MakeFunc(const std::string& name, const std::vector<Buffer>& buffers, Stmt body) {
+  BlockNode root;
+  root.name = "root";
+  root.body = std::move(body);
+  PrimFuncNode f;
+  f.name = name;
+  f.buffers = buffers;
+  f.body = MakeBlock(std::move(root));
+  return PrimFunc(std::move(f));
+}
+
+/// C[0] += A[0..4] * B[0..4]: four unsigned by signed bytes, accumulated in 32 bits (x86 VNNI, Arm dot product).
+TensorIntrinsic DotU8S8() {
+  const std::string name = "dot_u8s8_i32";
+  Buffer a("A", kU8, {4}), b("B", kI8, {4}), c("C", kI32, {1});
+  Var loop("k"), k("k");
+  BlockNode block;
+  block.name = "dot";
+  block.iter_vars = {{k, {Expr(0), Expr(4)}, IterKind::kReduce}};
+  block.bindings = {loop};
+  block.reads = {{c, {{Expr(0), Expr(1)}}}, {a, {{k, Expr(1)}}}, {b, {{k, Expr(1)}}}};
+  block.writes = {{c, {{Expr(0), Expr(1)}}}};
+  block.body = MakeStore(c, c({Expr(0)}) + MakeCast(kI32, a({k})) * MakeCast(kI32, b({k})), {Expr(0)});
+  Stmt described = MakeFor(loop, Expr(0), Expr(4), ForKind::kSerial, MakeBlock(std::move(block)));
+
+  const Expr lanes = MakeRamp(Expr(0), Expr(1), 4);
+  Expr dot = MakeCall(kI32, Intrinsic::k_dot_u8s8_i32, {c({Expr(0)}), a({lanes}), b({lanes})});
+  return {name, MakeFunc(name, {a, b, c}, described), MakeFunc(name, {a, b, c}, MakeStore(c, dot, {Expr(0)}))};
+}
+
+/// Filled when the program starts, and by those who add intrinsics before they schedule.
+std::map<std::string, TensorIntrinsic>& Registry() {
+  static std::map<std::string, TensorIntrinsic> registry = [] {
+    std::map<std::string, TensorIntrinsic> r;
+    TensorIntrinsic dot = DotU8S8();
+    r.emplace(dot.name, dot);
+    return r;
+  }();
+  return registry;
+}
+
+}  // namespace
+
+void RegisterTensorIntrinsic(TensorIntrinsic intrinsic) {
+  const auto &a = intrinsic.description->buffers, &b = intrinsic.implementation->buffers;
+  bool fit = a.size() == b.size();
+  for (size_t i = 0; fit && i < a.size(); ++i) {
+    fit = a[i].dtype() == b[i].dtype() && a[i].shape().size() == b[i].shape().size();
+  }
+  if (!fit) {
+    throw Error("TW1418", fmt::format("the description and the implementation of '{}' have different buffers", intrinsic.name),
+                {}, {"both take the same buffers in the same order"});
+  }
+  const std::string name = intrinsic.name;
+  if (!Registry().emplace(name, std::move(intrinsic)).second) {
+    throw Error("TW1418", fmt::format("there is a tensor intrinsic '{}' already", name));
+  }
+}
+
+const TensorIntrinsic* FindTensorIntrinsic(const std::string& name) {
+  auto it = Registry().find(name);
+  return it == Registry().end() ? nullptr : &it->second;
+}
+
+std::vector<std::string> TensorIntrinsicNames() {
+  std::vector<std::string> names;
+  for (const auto& [name, intrinsic] : Registry()) names.push_back(name);
+  return names;
+}
+
+}  // namespace tilewright
