@@ -71,7 +71,8 @@ TEST(ComputeAt, Illegal) {
   const PrimFunc f = SoftmaxLike(5, 6);
   Schedule s(f);
   LoopRef ratio = s.GetLoops({"Ratio"})[0], sum = s.GetLoops({"Sum"})[0], diff = s.GetLoops({"Diff"})[0];
-  ExpectIllegal(s, [&] { s.ComputeAt({"Diff"}, sum); }, "TW1412", "block 'Ratio' reads Diff but is not under");
+  ExpectIllegal(
+      s, [&] { s.ComputeAt({"Diff"}, sum); }, "TW1412", "block 'Ratio' reads Diff but is not under");
   ExpectIllegal(s, [&] { s.ComputeAt({"Ratio"}, sum); }, "TW1414", "caller reads");
   ExpectIllegal(s, [&] { s.ComputeAt({"Diff"}, diff); }, "TW1412", "under loop");
   // Sum would need all columns of Diff within one iteration of a column.
@@ -130,8 +131,10 @@ TEST(Cache, ReadAndWrite) {
   s.ComputeAt(w, channel);
   s.ReverseComputeAt(c, channel);
   ExpectSameResult(f, s);
-  ExpectIllegal(s, [&] { s.CacheRead({"Conv"}, BufferNamed(s, "X"), "shared"); }, "TW1413", "does not read X");
-  ExpectIllegal(s, [&] { s.CacheWrite({"Conv"}, BufferNamed(s, "Out"), "shared"); }, "TW1413", "does not write");
+  ExpectIllegal(
+      s, [&] { s.CacheRead({"Conv"}, BufferNamed(s, "X"), "shared"); }, "TW1413", "does not read X");
+  ExpectIllegal(
+      s, [&] { s.CacheWrite({"Conv"}, BufferNamed(s, "Out"), "shared"); }, "TW1413", "does not write");
   ExpectIllegal(s, [&] { s.SetScope({"Out"}, 0, "shared"); }, "TW1414", "parameter");
   s.SetScope(p, 0, "global");
   EXPECT_EQ(s.Get(p).writes[0].buffer.scope(), "global");
@@ -187,7 +190,9 @@ TEST(TransformLayout, ParametersAndIntermediates) {
   Schedule s(MatmulRelu(6, 40, 5));
   Var k("k"), j("j");
   const Buffer b = s.func()->buffers[1], d = s.func()->buffers[2];
-  ExpectIllegal(s, [&] { s.TransformLayout(b, {k, j}, {FloorDiv(j, 16), k, FloorMod(j, 16)}); }, "TW1420", "more elements");
+  ExpectIllegal(
+      s, [&] { s.TransformLayout(b, {k, j}, {FloorDiv(j, 16), k, FloorMod(j, 16)}); }, "TW1420",
+      "more elements");
   ExpectIllegal(s, [&] { s.TransformLayout(b, {k, j}, {FloorDiv(j, 16), k}); }, "TW1420", "do not tell");
   ExpectIllegal(s, [&] { s.TransformLayout(b, {k, j}, {k + j, k}); }, "TW1420", "");
   ExpectIllegal(s, [&] { s.TransformLayout(b, {k, j}, {k * Expr(2), j}); }, "TW1420", "gaps");
@@ -210,7 +215,8 @@ TEST(Tiles, BlockizeAReduction) {
   const PrimFunc f = MatmulRelu(13, 8, 12);
   Schedule s(f);
   std::vector<LoopRef> l = s.GetLoops({"C"});
-  std::vector<LoopRef> i = s.Split(l[0], {nullptr, 4}), j = s.Split(l[1], {nullptr, 4}), k = s.Split(l[2], {nullptr, 3});
+  std::vector<LoopRef> i = s.Split(l[0], {nullptr, 4}), j = s.Split(l[1], {nullptr, 4}),
+                       k = s.Split(l[2], {nullptr, 3});
   s.Reorder({i[0], j[0], k[0], i[1], j[1], k[1]});
   BlockRef outer = s.Blockize(i[1]);
   EXPECT_EQ(s.GetLoops(outer).size(), 3u);

@@ -11,7 +11,7 @@ namespace tilewright {
 /// Error unless the iterations of the loop may run in any order at the same time: no block below has an order
 /// in it (TW1407), none writes the same elements of a shared buffer twice, and none reads what another
 /// iteration writes (TW1410).
-void CheckIndependent(const Rewriter& rw, const Path& loop);
+void CheckIndependent(const Rewriter& rw, const Path& loop, bool lanes = false);
 
 /// Error unless `chain` (directly nested loops around `body`, outermost first; `top` leads to the first) may
 /// take the order `permuted`.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random sequences of primitives: those that are legal keep the result, those that are not change nothing, and the
-// trace replays. TILEWRIGHT_FUZZ_SEED and TILEWRIGHT_FUZZ_ROUNDS choose other runs.
+// Random sequences of primitives: those that are legal keep the result, those that are not change nothing,
+// and the trace replays. TILEWRIGHT_FUZZ_SEED and TILEWRIGHT_FUZZ_ROUNDS choose other runs.
 #include <cstdlib>
 
 #include "tilewright/schedule/test_workloads.h"
@@ -52,8 +52,12 @@ class RandomScheduler {
   void Apply() {
     switch (Below(20)) {
       case 0:
-      case 1: s_.Split(AnyLoop(), {nullptr, int64_t(1 + Below(6))}); break;
-      case 2: s_.SplitNearEqual(AnyLoop(), int64_t(1 + Below(4))); break;
+      case 1:
+        s_.Split(AnyLoop(), {nullptr, int64_t(1 + Below(6))});
+        break;
+      case 2:
+        s_.SplitNearEqual(AnyLoop(), int64_t(1 + Below(4)));
+        break;
       case 3: {
         std::vector<LoopRef> l = s_.GetLoops(AnyBlock());
         if (l.size() < 2) break;
@@ -69,15 +73,29 @@ class RandomScheduler {
         s_.Reorder(l);
         break;
       }
-      case 6: s_.Parallel(AnyLoop()); break;
-      case 7: s_.Vectorize(AnyLoop()); break;
-      case 8: s_.Unroll(AnyLoop()); break;
+      case 6:
+        s_.Parallel(AnyLoop());
+        break;
+      case 7:
+        s_.Vectorize(AnyLoop());
+        break;
+      case 8:
+        s_.Unroll(AnyLoop());
+        break;
       case 9:
-      case 10: s_.ComputeAt(AnyBlock(), AnyLoop()); break;
+      case 10:
+        s_.ComputeAt(AnyBlock(), AnyLoop());
+        break;
       case 11:
-      case 12: s_.ReverseComputeAt(AnyBlock(), AnyLoop()); break;
-      case 13: s_.ComputeInline(AnyBlock()); break;
-      case 14: s_.ReverseComputeInline(AnyBlock()); break;
+      case 12:
+        s_.ReverseComputeAt(AnyBlock(), AnyLoop());
+        break;
+      case 13:
+        s_.ComputeInline(AnyBlock());
+        break;
+      case 14:
+        s_.ReverseComputeInline(AnyBlock());
+        break;
       case 15: {
         BlockRef b = AnyBlock();
         s_.CacheRead(b, AnyBuffer(b), "shared");
@@ -132,8 +150,8 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
 }
 
 TEST(Fuzz, LegalSequencesKeepTheResult) {
-  const std::vector<PrimFunc> workloads = {MatmulRelu(7, 10, 5), PaddedConv(2, 3, 5, 1), PaddedConv(2, 2, 6, 2),
-                                           SoftmaxLike(5, 6), TransposeAdd(6, 9)};
+  const std::vector<PrimFunc> workloads = {MatmulRelu(7, 10, 5), PaddedConv(2, 3, 5, 1),
+                                           PaddedConv(2, 2, 6, 2), SoftmaxLike(5, 6), TransposeAdd(6, 9)};
   const uint64_t first = FromEnvironment("TILEWRIGHT_FUZZ_SEED", 1);
   const uint64_t rounds = FromEnvironment("TILEWRIGHT_FUZZ_ROUNDS", 60);
   int applied = 0;

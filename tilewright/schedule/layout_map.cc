@@ -78,7 +78,8 @@ class Inverter {
   bool Take(const Expr& e, const Expr& value, Expr* extent) {
     auto sum = ParseDigits(e, map_.old_vars);
     if (!sum || !IsInt(sum->constant, 0)) {
-      why_ = fmt::format("the index {} is not a sum of quotients and remainders of the old indices", ToString(e));
+      why_ = fmt::format("the index {} is not a sum of quotients and remainders of the old indices",
+                         ToString(e));
       return false;
     }
     auto& terms = sum->terms;

@@ -22,8 +22,8 @@ struct LayoutMap {
   std::vector<Expr> Apply(const std::vector<Expr>& indices) const;
 };
 
-/// The map of a buffer of this shape; `why` says what is wrong where there is none: an index that is no sum of
-/// digits of the old ones, old indices that meet, new indices with gaps.
+/// The map of a buffer of this shape; `why` says what is wrong where there is none: an index that is no sum
+/// of digits of the old ones, old indices that meet, new indices with gaps.
 std::optional<LayoutMap> MakeLayoutMap(const std::vector<Expr>& shape, const std::vector<Var>& old_indices,
                                        const std::vector<Expr>& new_indices, std::string& why);
 

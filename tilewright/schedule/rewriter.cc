@@ -270,8 +270,8 @@ Stmt CopyNest(const std::vector<const ForNode*>& loops, const VarMap& fixed, Blo
   Stmt nest = MakeBlock(std::move(block));
   for (size_t i = loops.size(); i-- > 0;) {
     const ForNode& l = *loops[i];
-    nest = MakeFor(l.var, Substitute(l.min, fixed), Substitute(l.extent, fixed), l.for_kind, nest, l.annotations,
-                   l.thread_tag);
+    nest = MakeFor(l.var, Substitute(l.min, fixed), Substitute(l.extent, fixed), l.for_kind, nest,
+                   l.annotations, l.thread_tag);
   }
   return FreshCopy(nest, {}, nullptr);
 }

@@ -84,8 +84,8 @@ Stmt FreshCopy(const Stmt& s, VarMap map, const std::function<std::string(const 
 
 /// Loops [0, extent) around a statement, outermost first.
 Stmt MakeNest(const std::vector<std::pair<Var, Expr>>& loops, Stmt body);
-/// A copy of these loops, their kinds and notes kept, around a block; `fixed` gives values of loops left out. All
-/// variables are new.
+/// A copy of these loops, their kinds and notes kept, around a block; `fixed` gives values of loops left out.
+/// All variables are new.
 Stmt CopyNest(const std::vector<const ForNode*>& loops, const VarMap& fixed, BlockNode block);
 /// A buffer like this one under another name, in another scope.
 Buffer WithScope(const Buffer& buffer, std::string name, const std::string& scope);

@@ -45,7 +45,8 @@ class Schedule {
   std::vector<BlockRef> Blocks() const;
   std::vector<BlockRef> Producers(const BlockRef& block) const;  ///< blocks that write what it reads
   std::vector<BlockRef> Consumers(const BlockRef& block) const;  ///< blocks that read what it writes
-  /// What a reference stands for now. The node lives as long as the schedule, also when a primitive replaces it.
+  /// What a reference stands for now. The node lives as long as the schedule, also when a primitive replaces
+  /// it.
   const BlockNode& Get(const BlockRef& block) const;
   const ForNode& Get(const LoopRef& loop) const;
   bool Exists(const BlockRef& block) const;

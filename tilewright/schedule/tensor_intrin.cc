@@ -18,7 +18,8 @@ PrimFunc MakeFunc(const std::string& name, const std::vector<Buffer>& buffers, S
   return PrimFunc(std::move(f));
 }
 
-/// C[0] += A[0..4] * B[0..4]: four unsigned by signed bytes, accumulated in 32 bits (x86 VNNI, Arm dot product).
+/// C[0] += A[0..4] * B[0..4]: four unsigned by signed bytes, accumulated in 32 bits (x86 VNNI, Arm dot
+/// product).
 TensorIntrinsic DotU8S8() {
   const std::string name = "dot_u8s8_i32";
   Buffer a("A", kU8, {4}), b("B", kI8, {4}), c("C", kI32, {1});
@@ -34,7 +35,8 @@ TensorIntrinsic DotU8S8() {
 
   const Expr lanes = MakeRamp(Expr(0), Expr(1), 4);
   Expr dot = MakeCall(kI32, Intrinsic::k_dot_u8s8_i32, {c({Expr(0)}), a({lanes}), b({lanes})});
-  return {name, MakeFunc(name, {a, b, c}, described), MakeFunc(name, {a, b, c}, MakeStore(c, dot, {Expr(0)}))};
+  return {name, MakeFunc(name, {a, b, c}, described),
+          MakeFunc(name, {a, b, c}, MakeStore(c, dot, {Expr(0)}))};
 }
 
 /// Filled when the program starts, and by those who add intrinsics before they schedule.
@@ -57,8 +59,10 @@ void RegisterTensorIntrinsic(TensorIntrinsic intrinsic) {
     fit = a[i].dtype() == b[i].dtype() && a[i].shape().size() == b[i].shape().size();
   }
   if (!fit) {
-    throw Error("TW1418", fmt::format("the description and the implementation of '{}' have different buffers", intrinsic.name),
-                {}, {"both take the same buffers in the same order"});
+    throw Error(
+        "TW1418",
+        fmt::format("the description and the implementation of '{}' have different buffers", intrinsic.name),
+        {}, {"both take the same buffers in the same order"});
   }
   const std::string name = intrinsic.name;
   if (!Registry().emplace(name, std::move(intrinsic)).second) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tensor intrinsics: small computations that hardware does at once. An intrinsic is described by a function of the
-// scheduled stage and implemented by another over the same buffers; Schedule::Tensorize finds the first in a kernel
-// and puts the second in its place.
+// Tensor intrinsics: small computations that hardware does at once. An intrinsic is described by a function
+// of the scheduled stage and implemented by another over the same buffers; Schedule::Tensorize finds the
+// first in a kernel and puts the second in its place.
 #pragma once
 
 #include <string>
@@ -15,8 +15,8 @@ struct TensorIntrinsic {
   std::string name;
   /// Loops with constant extents around one block without initialisation: what is computed.
   PrimFunc description;
-  /// The same buffers in the same order; its root block's body takes the place of the computation. Indices are
-  /// relative to the tile. Vector indices run along the last dimension.
+  /// The same buffers in the same order; its root block's body takes the place of the computation. Indices
+  /// are relative to the tile. Vector indices run along the last dimension.
   PrimFunc implementation;
 };
 

@@ -28,7 +28,8 @@ inline PrimFunc MatmulRelu(int64_t m, int64_t n, int64_t k) {
 
 /// 3x3 convolution of [channels, size, size] with zero padding, blocks Pad, Conv, Out (adds a bias).
 inline PrimFunc PaddedConv(int64_t in, int64_t out, int64_t size, int64_t stride) {
-  te::Tensor x = te::Placeholder("X", kF32, {in, size, size}), w = te::Placeholder("W", kF32, {out, in, 3, 3});
+  te::Tensor x = te::Placeholder("X", kF32, {in, size, size}),
+             w = te::Placeholder("W", kF32, {out, in, 3, 3});
   te::Tensor bias = te::Placeholder("Bias", kF32, {out});
   te::Tensor pad = te::Compute("Pad", {in, size + 2, size + 2}, [&](auto& i) {
     Expr inside = Expr(1) <= i[1] && i[1] < Expr(size + 1) && Expr(1) <= i[2] && i[2] < Expr(size + 1);
@@ -86,10 +87,12 @@ inline std::vector<NDArray> RunSeeded(const PrimFunc& original, const PrimFunc& 
                                       const std::vector<Schedule::Prepare>& prepare, uint64_t seed,
                                       const InterpretOptions& options = {}) {
   std::vector<NDArray> arrays;
-  for (size_t i = 0; i < original->buffers.size(); ++i) arrays.push_back(RandomInput(original->buffers[i], seed + i));
+  for (size_t i = 0; i < original->buffers.size(); ++i)
+    arrays.push_back(RandomInput(original->buffers[i], seed + i));
   for (const Schedule::Prepare& p : prepare) {
-    std::vector<NDArray> io = {arrays[size_t(p.buffer_index)],
-                               NDArray::Empty(p.function->buffers[1].dtype(), ConstShape(p.function->buffers[1]))};
+    std::vector<NDArray> io = {
+        arrays[size_t(p.buffer_index)],
+        NDArray::Empty(p.function->buffers[1].dtype(), ConstShape(p.function->buffers[1]))};
     Interpret(p.function, io);
     arrays[size_t(p.buffer_index)] = io[1];
   }
@@ -97,10 +100,11 @@ inline std::vector<NDArray> RunSeeded(const PrimFunc& original, const PrimFunc& 
   return {arrays.end() - f->num_outputs, arrays.end()};
 }
 
-/// The scheduled function is well-formed and computes what the original does, whatever the order of iterations
-/// that it says are independent.
+/// The scheduled function is well-formed and computes what the original does, whatever the order of
+/// iterations that it says are independent.
 inline void ExpectSameResult(const PrimFunc& original, const Schedule& s) {
-  for (const Diagnostic& d : VerifyScheduled(s.func())) ADD_FAILURE() << d.ToString() << "\n" << ToString(s.func());
+  for (const Diagnostic& d : VerifyScheduled(s.func()))
+    ADD_FAILURE() << d.ToString() << "\n" << ToString(s.func());
   const std::vector<NDArray> expected = RunSeeded(original, original, {}, 7);
   using Order = InterpretOptions::Order;
   for (Order order : {Order::kAscending, Order::kDescending}) {

@@ -18,7 +18,8 @@ struct Division {
 
 class TileMaker {
  public:
-  TileMaker(const Rewriter& rw, const Path& path) : rw_(rw), path_(path), bounds_(Rewriter::BoundsAt(path, true)) {
+  TileMaker(const Rewriter& rw, const Path& path)
+      : rw_(rw), path_(path), bounds_(Rewriter::BoundsAt(path, true)) {
     Stmt s = path.stmt();
     while (auto* loop = s.As<ForNode>()) {
       loops_.push_back(loop);
@@ -118,7 +119,8 @@ class TileMaker {
   }
 
   /// What one tile touches, over the outer variables.
-  std::vector<BufferRegion> Regions(const BlockNode& inner, const std::vector<BufferRegion>& of, Access access) const {
+  std::vector<BufferRegion> Regions(const BlockNode& inner, const std::vector<BufferRegion>& of,
+                                    Access access) const {
     std::vector<BufferRegion> result;
     for (const BufferRegion& r : of) {
       BufferRegion region{r.buffer, {}};
@@ -132,8 +134,8 @@ class TileMaker {
 
   [[noreturn]] void FailTile(const IterVar& iv) const {
     rw_.Fail("TW1416",
-             fmt::format("the loops from '{}' inwards are no tile of '{}' in block '{}'", path_.loop().var.name(),
-                         iv.var.name(), inner_->name),
+             fmt::format("the loops from '{}' inwards are no tile of '{}' in block '{}'",
+                         path_.loop().var.name(), iv.var.name(), inner_->name),
              {&path_.loop(), inner_},
              {"each variable must be tile * constant + position, with all positions inside the loop"});
   }

@@ -6,9 +6,10 @@
 
 namespace tilewright {
 
-/// The block, named `name`, whose instances run all iterations of `loop` and of the loops inside it, for one point
-/// of the loops outside. Its body is those loops around the inner block; a reduction's initialisation becomes its
-/// own. Error TW1406 where more than one block lies below, TW1416 where the loops are no tile of the block's domain.
+/// The block, named `name`, whose instances run all iterations of `loop` and of the loops inside it, for one
+/// point of the loops outside. Its body is those loops around the inner block; a reduction's initialisation
+/// becomes its own. Error TW1406 where more than one block lies below, TW1416 where the loops are no tile of
+/// the block's domain.
 BlockNode MakeTileBlock(const Rewriter& rw, const Path& loop, const std::string& name);
 
 }  // namespace tilewright

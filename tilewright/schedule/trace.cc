@@ -63,8 +63,8 @@ class Environment {
   }
 
   [[noreturn]] void Fail(const std::string& why, std::vector<std::string> notes = {}) const {
-    throw Error("TW1402", fmt::format("the trace does not apply: {}", why), s_.func().name() + ", step: " + ToString(*step_),
-                std::move(notes));
+    throw Error("TW1402", fmt::format("the trace does not apply: {}", why),
+                s_.func().name() + ", step: " + ToString(*step_), std::move(notes));
   }
 
  private:

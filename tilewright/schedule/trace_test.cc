@@ -29,7 +29,8 @@ Schedule Scheduled() {
 TEST(Trace, PrintsAsCode) {
   const std::string text = Scheduled().trace().ToString();
   EXPECT_THAT(text, testing::HasSubstr("b0 = s.get_block(\"C\")\n"));
-  EXPECT_THAT(text, testing::HasSubstr("s.transform_layout(\"B\", lambda k, n: [n // 16, k, n % 16], True)\n"));
+  EXPECT_THAT(text,
+              testing::HasSubstr("s.transform_layout(\"B\", lambda k, n: [n // 16, k, n % 16], True)\n"));
   EXPECT_THAT(text, testing::HasSubstr("l0, l1 = s.get_loops(b1)\n"));
   EXPECT_THAT(text, testing::HasSubstr("l2, l3 = s.split_near_equal(l0, 4)\n"));
   EXPECT_THAT(text, testing::HasSubstr("l4, l5 = s.split(l1, [None, 16])\n"));

@@ -90,7 +90,8 @@ class Reader {
   /// A loop or block of the trace: a letter and a number.
   bool IsReference() const {
     const Token& t = tokens_.Peek();
-    if (t.kind != TokenKind::kName || t.text.size() < 2 || (t.text[0] != 'b' && t.text[0] != 'l')) return false;
+    if (t.kind != TokenKind::kName || t.text.size() < 2 || (t.text[0] != 'b' && t.text[0] != 'l'))
+      return false;
     return t.text.find_first_not_of("0123456789", 1) == std::string_view::npos;
   }
 
@@ -114,7 +115,8 @@ class Reader {
 
   /// Names that nothing declares are symbolic dimensions of the function that the trace is for.
   Expr ReadExpr() {
-    for (size_t ahead = 0; !tokens_.PeekIs("]", ahead) && tokens_.Peek(ahead).kind != TokenKind::kEnd; ++ahead) {
+    for (size_t ahead = 0; !tokens_.PeekIs("]", ahead) && tokens_.Peek(ahead).kind != TokenKind::kEnd;
+         ++ahead) {
       const Token& t = tokens_.Peek(ahead);
       if (t.kind != TokenKind::kName || tokens_.PeekIs("(", ahead + 1)) continue;
       if (!declared_.insert(std::string(t.text)).second) continue;

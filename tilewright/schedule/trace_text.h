@@ -8,7 +8,8 @@
 
 namespace tilewright {
 
-/// `l4, l5 = s.split(l1, [None, 8])`. Numbers of type index print bare; other values as in the text form of the IR.
+/// `l4, l5 = s.split(l1, [None, 8])`. Numbers of type index print bare; other values as in the text form of
+/// the IR.
 std::string ToString(const TraceStep& step);
 /// Error TW1421 names the line that is not a step.
 Trace ParseTrace(const std::string& text);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blockize: loops become one block over tiles. Legal where they are a tile of the domain of the one block below.
+// Blockize: loops become one block over tiles. Legal where they are a tile of the domain of the one block
+// below.
 #include "tilewright/schedule/rewriter.h"
 #include "tilewright/schedule/tiles.h"
 

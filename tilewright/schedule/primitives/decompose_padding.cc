@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// DecomposePadding: a block that stores `condition ? copy : constant` becomes one that fills with the constant, placed
-// before a loop, and one that copies where the condition holds. Legal where the condition is a box of the block's
-// variables.
+// DecomposePadding: a block that stores `condition ? copy : constant` becomes one that fills with the
+// constant, placed before a loop, and one that copies where the condition holds. Legal where the condition is
+// a box of the block's variables.
 #include <algorithm>
 
 #include "tilewright/schedule/digits.h"
@@ -21,13 +21,15 @@ std::optional<Padding> ParsePadding(const BlockNode& block) {
   auto* store = block.body.As<StoreNode>();
   if (!store || block.init) return std::nullopt;
   std::optional<Padding> padding;
-  if (auto* n = store->value.As<IfThenElseNode>()) padding = Padding{n->condition, n->true_value, n->false_value};
+  if (auto* n = store->value.As<IfThenElseNode>())
+    padding = Padding{n->condition, n->true_value, n->false_value};
   if (auto* n = store->value.As<SelectNode>()) padding = Padding{n->condition, n->true_value, n->false_value};
   if (!padding || !AsNumber(padding->outside)) return std::nullopt;
   return padding;
 }
 
-/// Intersects the domains of variables with a conjunction of comparisons; false where a term bounds no variable.
+/// Intersects the domains of variables with a conjunction of comparisons; false where a term bounds no
+/// variable.
 bool Interior(const BlockNode& block, const Expr& condition, const Bounds& bounds, Box& box) {
   std::vector<Var> vars;
   for (const IterVar& iv : block.iter_vars) {
@@ -43,8 +45,10 @@ bool Interior(const BlockNode& block, const Expr& condition, const Bounds& bound
     auto sum = ParseDigits(bounds.Simplify(slack), vars);
     if (!sum || sum->terms.size() != 1) return false;
     const DigitTerm& t = sum->terms[0];
-    const auto at = std::find_if(vars.begin(), vars.end(), [&](const Var& v) { return v.get() == t.digit.source.get(); });
-    if (at == vars.end() || t.digit.upper.get() || !IsInt(t.digit.lower, 1) || std::abs(t.coefficient) != 1) return false;
+    const auto at =
+        std::find_if(vars.begin(), vars.end(), [&](const Var& v) { return v.get() == t.digit.source.get(); });
+    if (at == vars.end() || t.digit.upper.get() || !IsInt(t.digit.lower, 1) || std::abs(t.coefficient) != 1)
+      return false;
     SymbolicInterval& side = box[size_t(at - vars.begin())];
     if (t.coefficient == 1) {
       side.lo = bounds.Simplify(Max(side.lo, Expr(0) - sum->constant));
@@ -77,7 +81,8 @@ class InteriorNest {
                           loop->thread_tag);
       } else {
         current = MapChildren(
-            path_.nodes[at], [&](const Stmt& child) { return child.get() == old ? current : child; }, nullptr);
+            path_.nodes[at], [&](const Stmt& child) { return child.get() == old ? current : child; },
+            nullptr);
       }
     }
     return current;
@@ -105,8 +110,9 @@ class InteriorNest {
       auto* loop = path_.nodes[at].As<ForNode>();
       if (!loop || loop->var.get() != binding.get()) continue;
       const bool alone = BlocksBelow(loop->body).size() == 1;
-      return alone && bounds_.ProveEqual(loop->min, dom.min) && bounds_.ProveEqual(loop->extent, dom.extent) ? loop
-                                                                                                             : nullptr;
+      return alone && bounds_.ProveEqual(loop->min, dom.min) && bounds_.ProveEqual(loop->extent, dom.extent)
+                 ? loop
+                 : nullptr;
     }
     return nullptr;
   }
@@ -128,7 +134,8 @@ BlockRef Schedule::DecomposePadding(const BlockRef& ref, const LoopRef& loop) {
   const ForNode& outermost = rw.Find(loop).loop();
   const size_t at = path.Find(loop.var);
   if (at == Path::npos || at < path.scope()) {
-    rw.Fail("TW1412", fmt::format("loop '{}' is not around block '{}'", loop.var.name(), block.name), {&outermost, &block});
+    rw.Fail("TW1412", fmt::format("loop '{}' is not around block '{}'", loop.var.name(), block.name),
+            {&outermost, &block});
   }
   const auto padding = ParsePadding(block);
   const Bounds bounds = Rewriter::BoundsAt(path, false);

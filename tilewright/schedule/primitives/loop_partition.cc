@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// LoopPartition: a loop becomes loops over consecutive ranges; always legal, as the order stays. Buffers that only
-// one iteration of the loop sees get a copy per part, so that each can be placed and sized by its own part.
+// LoopPartition: a loop becomes loops over consecutive ranges; always legal, as the order stays. Buffers that
+// only one iteration of the loop sees get a copy per part, so that each can be placed and sized by its own
+// part.
 #include <algorithm>
 
 #include "tilewright/schedule/region.h"
@@ -11,18 +12,22 @@ namespace tilewright {
 namespace {
 
 /// Cut points with the two ends, checked to ascend.
-std::vector<Expr> Ends(const Rewriter& rw, const ForNode& loop, const std::vector<Expr>& points, const Bounds& bounds) {
+std::vector<Expr> Ends(const Rewriter& rw, const ForNode& loop, const std::vector<Expr>& points,
+                       const Bounds& bounds) {
   std::vector<Expr> ends{Expr(0)};
   for (const Expr& point : points) {
-    if (!point || point.dtype() != DataType::Index()) rw.Fail("TW1404", "a cut point is not an index", {&loop});
+    if (!point || point.dtype() != DataType::Index())
+      rw.Fail("TW1404", "a cut point is not an index", {&loop});
     ends.push_back(bounds.Simplify(point));
   }
   ends.push_back(loop.extent);
   for (size_t i = 0; i + 1 < ends.size(); ++i) {
     if (bounds.Prove(ends[i] <= ends[i + 1])) continue;
     rw.Fail("TW1404",
-            fmt::format("the points that cut loop '{}' are not known to ascend from 0 to its extent", loop.var.name()),
-            {&loop}, {fmt::format("{} is not known to be at most {}", ToString(ends[i]), ToString(ends[i + 1]))});
+            fmt::format("the points that cut loop '{}' are not known to ascend from 0 to its extent",
+                        loop.var.name()),
+            {&loop},
+            {fmt::format("{} is not known to be at most {}", ToString(ends[i]), ToString(ends[i + 1]))});
   }
   return ends;
 }
@@ -34,10 +39,12 @@ std::vector<Buffer> LocalBuffers(const Path& path) {
   std::vector<Buffer> local = path.ScopeBlock().allocs;
   for (const BlockSite& site : BlocksBelow(path.ScopeBlock().body)) {
     if (inside.contains(site.block)) continue;
-    std::erase_if(local, [&](const Buffer& b) { return ReadsBuffer(*site.block, b) || WritesBuffer(*site.block, b); });
+    std::erase_if(
+        local, [&](const Buffer& b) { return ReadsBuffer(*site.block, b) || WritesBuffer(*site.block, b); });
   }
   std::erase_if(local, [&](const Buffer& b) {
-    return std::none_of(inside.begin(), inside.end(), [&](const BlockNode* n) { return WritesBuffer(*n, b); });
+    return std::none_of(inside.begin(), inside.end(),
+                        [&](const BlockNode* n) { return WritesBuffer(*n, b); });
   });
   return local;
 }
@@ -80,7 +87,8 @@ std::vector<LoopRef> Schedule::LoopPartition(const LoopRef& loop, const std::vec
     bounds.Bind(var, {Expr(0), extent});
     Stmt part = SubstituteLoops(old.body, {{old.var, old.min + ends[i] + var}}, nullptr, bounds);
     part = DropDeadInits(part, bounds);
-    part = FreshCopy(part, {}, [&](const std::string& name) { return rw.FreshBlockName(fmt::format("{}_p{}", name, i)); });
+    part = FreshCopy(
+        part, {}, [&](const std::string& name) { return rw.FreshBlockName(fmt::format("{}_p{}", name, i)); });
     if (i > 0) {
       BufferMap own;
       for (const Buffer& b : local) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prefetch: asks for memory ahead of its use. Always legal, as it changes no value; iterations past the end ask for
-// nothing.
+// Prefetch: asks for memory ahead of its use. Always legal, as it changes no value; iterations past the end
+// ask for nothing.
 #include "tilewright/schedule/region.h"
 #include "tilewright/schedule/rewriter.h"
 
@@ -13,22 +13,25 @@ constexpr int64_t kCacheLineBytes = 64;
 
 }  // namespace
 
-void Schedule::Prefetch(const BlockRef& ref, const Buffer& buffer, const LoopRef& loop, int64_t distance, int locality) {
+void Schedule::Prefetch(const BlockRef& ref, const Buffer& buffer, const LoopRef& loop, int64_t distance,
+                        int locality) {
   Rewriter rw(*this, "prefetch");
   const Path path = rw.Find(ref);
   const Path loop_path = rw.Find(loop);
   const ForNode& around = loop_path.loop();
   const BlockNode& block = path.block();
   if (!ReadsBuffer(block, buffer)) {
-    rw.Fail("TW1413", fmt::format("block '{}' does not read {}", ref.name, buffer ? buffer.name() : "null"), {&block});
+    rw.Fail("TW1413", fmt::format("block '{}' does not read {}", ref.name, buffer ? buffer.name() : "null"),
+            {&block});
   }
   const size_t at = path.Find(loop.var);
   if (at == Path::npos || at < path.scope()) {
-    rw.Fail("TW1412", fmt::format("loop '{}' is not around block '{}'", loop.var.name(), ref.name), {&around, &block});
+    rw.Fail("TW1412", fmt::format("loop '{}' is not around block '{}'", loop.var.name(), ref.name),
+            {&around, &block});
   }
   if (distance < 1 || locality < 0 || locality > 3) {
-    rw.Fail("TW1422", fmt::format("distance {} and locality {} are out of range", distance, locality), {&around},
-            {"distance is at least 1 iteration, locality 0 (no reuse) to 3 (the nearest cache)"});
+    rw.Fail("TW1422", fmt::format("distance {} and locality {} are out of range", distance, locality),
+            {&around}, {"distance is at least 1 iteration, locality 0 (no reuse) to 3 (the nearest cache)"});
   }
   Bounds bounds = Rewriter::BoundsAt(path, false);
   BlockSite site{&block, {}};
@@ -60,7 +63,8 @@ void Schedule::Prefetch(const BlockRef& ref, const Buffer& buffer, const LoopRef
   }
   fetch.predicate = Conjunction(guards, bounds);
   fetch.reads = {read};
-  fetch.body = MakeEvaluate(MakeCall(kI32, Intrinsic::k_prefetch, {buffer(indices), Expr(int64_t(locality))}));
+  fetch.body =
+      MakeEvaluate(MakeCall(kI32, Intrinsic::k_prefetch, {buffer(indices), Expr(int64_t(locality))}));
   Stmt nest = MakeNest(loops, MakeBlock(std::move(fetch)));
   Stmt body = loop_path.Replace(WithBody(around, MakeSeq({nest, around.body})));
   rw.Commit(body, {ref, loop}, {buffer.name(), distance, int64_t(locality)});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tensorize: a tile that computes what an intrinsic describes is done by the intrinsic. Legal where both are the same
-// statement up to the names of loops and the place of the tile in its buffers.
+// Tensorize: a tile that computes what an intrinsic describes is done by the intrinsic. Legal where both are
+// the same statement up to the names of loops and the place of the tile in its buffers.
 #include <algorithm>
 
 #include "tilewright/schedule/rewriter.h"
@@ -63,7 +63,8 @@ class Matcher {
     return std::any_of(tile_vars_.begin(), tile_vars_.end(), [&](const Var& v) { return UsesVar(e, v); });
   }
 
-  bool Access(const Buffer& described, const std::vector<Expr>& d, const Buffer& buffer, const std::vector<Expr>& t) {
+  bool Access(const Buffer& described, const std::vector<Expr>& d, const Buffer& buffer,
+              const std::vector<Expr>& t) {
     if (described.dtype() != buffer.dtype() || d.size() > t.size()) {
       return Differ(fmt::format("{} is not like {}", buffer.name(), described.name()));
     }
@@ -130,7 +131,8 @@ Stmt Placed(const TensorIntrinsic& intrinsic, const std::unordered_map<Buffer, M
       Expr offset = result[lead + i];
       const int lanes = relative[i].dtype().lanes;
       result[lead + i] = (lanes > 1 ? MakeBroadcast(offset, lanes) : offset) + relative[i];
-      if (auto* ramp = relative[i].As<RampNode>()) result[lead + i] = MakeRamp(offset + ramp->base, ramp->stride, lanes);
+      if (auto* ramp = relative[i].As<RampNode>())
+        result[lead + i] = MakeRamp(offset + ramp->base, ramp->stride, lanes);
     }
     return result;
   };
@@ -170,7 +172,8 @@ void Schedule::Tensorize(const LoopRef& loop, const std::string& name) {
   for (const IterVar& iv : tile.iter_vars) bounds.Bind(iv.var, iv.dom);
   Matcher matcher(bounds);
   if (!matcher.Match(intrinsic->description->body.As<BlockNode>()->body, tile.body)) {
-    rw.Fail("TW1419", fmt::format("what lies below loop '{}' is not '{}': {}", loop.var.name(), name, matcher.why()),
+    rw.Fail("TW1419",
+            fmt::format("what lies below loop '{}' is not '{}': {}", loop.var.name(), name, matcher.why()),
             {&path.loop()}, {"the intrinsic computes:\n" + ToString(intrinsic->description)});
   }
   tile.body = Placed(*intrinsic, matcher.places());

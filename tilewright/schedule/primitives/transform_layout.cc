@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// TransformLayout: another order of a buffer's elements in memory. Legal for any bijective map (with padding also
-// injective ones), as every access is rewritten; a parameter is changed for the caller too, by a prepare function.
+// TransformLayout: another order of a buffer's elements in memory. Legal for any bijective map (with padding
+// also injective ones), as every access is rewritten; a parameter is changed for the caller too, by a prepare
+// function.
 #include <algorithm>
 
 #include "tilewright/schedule/layout_map.h"
@@ -45,7 +46,8 @@ class AccessRewriter {
   }
 
   BufferRegion OnRegion(const BufferRegion& r) {
-    const bool point = std::all_of(r.region.begin(), r.region.end(), [](const Range& x) { return IsInt(x.extent, 1); });
+    const bool point =
+        std::all_of(r.region.begin(), r.region.end(), [](const Range& x) { return IsInt(x.extent, 1); });
     BufferRegion result{to_, {}};
     if (point) {
       std::vector<Expr> indices;
@@ -66,7 +68,8 @@ class AccessRewriter {
 
   std::vector<Expr> Map(const std::vector<Expr>& indices) {
     for (const Expr& i : indices) {
-      if (!i.dtype().is_scalar()) rw_.Fail("TW1420", fmt::format("{} is accessed by vectors", from_.name()), {});
+      if (!i.dtype().is_scalar())
+        rw_.Fail("TW1420", fmt::format("{} is accessed by vectors", from_.name()), {});
     }
     std::vector<Expr> result = map_.Apply(indices);
     for (Expr& e : result) e = bounds_.Simplify(e);
@@ -120,14 +123,13 @@ PrimFunc PrepareFunction(const PrimFunc& func, const Buffer& from, const Buffer&
   const Expr in_range = InRange(map, from.shape(), bounds);
   BufferRegion read{from, {}};
   for (const Expr& i : map.inverse) read.region.push_back({i, Expr(1)});
-  Stmt nest = NestOverNew(
-      to.name(), to, map,
-      [&](const std::vector<Expr>& indices) {
-        Expr value = from(map.inverse);
-        if (in_range) value = MakeIfThenElse(in_range, value, MakeConst(from.dtype(), 0));
-        return MakeStore(to, value, indices);
-      },
-      {read});
+  Stmt nest = NestOverNew(to.name(), to, map,
+                          [&](const std::vector<Expr>& indices) {
+                            Expr value = from(map.inverse);
+                            if (in_range) value = MakeIfThenElse(in_range, value, MakeConst(from.dtype(), 0));
+                            return MakeStore(to, value, indices);
+                          },
+                          {read});
   BlockNode root;
   root.name = "root";
   root.body = nest;
@@ -146,7 +148,8 @@ PrimFunc PrepareFunction(const PrimFunc& func, const Buffer& from, const Buffer&
 }
 
 /// The body with a block before the first that writes the buffer: zeros where no old index reaches.
-Stmt WithZeroPadding(const Rewriter& rw, const Stmt& body, const Buffer& from, const Buffer& to, const LayoutMap& map) {
+Stmt WithZeroPadding(const Rewriter& rw, const Stmt& body, const Buffer& from, const Buffer& to,
+                     const LayoutMap& map) {
   std::string writer;
   PreOrder(body, [&](const Stmt& s) {
     auto* block = s.As<BlockNode>();
@@ -158,12 +161,12 @@ Stmt WithZeroPadding(const Rewriter& rw, const Stmt& body, const Buffer& from, c
   const Bounds bounds = NewBounds(fresh);
   const Expr in_range = InRange(fresh, from.shape(), bounds);
   if (!in_range) return body;
-  Stmt nest = NestOverNew(
-      rw.FreshBlockName(to.name() + "_pad"), to, fresh,
-      [&](const std::vector<Expr>& indices) {
-        return MakeIf(MakeNot(in_range), MakeStore(to, MakeConst(to.dtype(), 0), indices));
-      },
-      {});
+  Stmt nest =
+      NestOverNew(rw.FreshBlockName(to.name() + "_pad"), to, fresh,
+                  [&](const std::vector<Expr>& indices) {
+                    return MakeIf(MakeNot(in_range), MakeStore(to, MakeConst(to.dtype(), 0), indices));
+                  },
+                  {});
   Path path = FindBlock(body, writer);
   const size_t top = path.top();
   return path.ReplaceAt(top, MakeSeq({nest, path.nodes[top]}));
@@ -176,8 +179,8 @@ void Schedule::TransformLayout(const Buffer& buffer, const std::vector<Var>& old
   Rewriter rw(*this, "transform_layout");
   const std::vector<Buffer> known = rw.Buffers();
   if (!buffer || std::find(known.begin(), known.end(), buffer) == known.end()) {
-    rw.Fail("TW1413", fmt::format("the function has no such buffer '{}'", buffer ? buffer.name() : "null"), {},
-            {"give a buffer as the function has it now"});
+    rw.Fail("TW1413", fmt::format("the function has no such buffer '{}'", buffer ? buffer.name() : "null"),
+            {}, {"give a buffer as the function has it now"});
   }
   const auto& params = func_->buffers;
   const size_t param = size_t(std::find(params.begin(), params.end(), buffer) - params.begin());
