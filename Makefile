@@ -56,11 +56,11 @@ sanitize: setup  ## build with address and undefined-behaviour checks; run the t
 
 SOURCES = $(shell git ls-files '*.cc' '*.h' '*.c')
 
-format:  ## lay out the C and C++ sources
-	clang-format-19 -i $(SOURCES)
+format: setup  ## lay out the C and C++ sources
+	@clang-format-19 -i $(SOURCES)
 
-check-format:  ## fail where a source is not laid out so
-	clang-format-19 --dry-run --Werror $(SOURCES)
+check-format: setup  ## fail where a source is not laid out so
+	@clang-format-19 --dry-run --Werror $(SOURCES)
 
 clean:  ## remove what was built (the virtual environments stay)
 	rm -rf build

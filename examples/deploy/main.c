@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Runs a compiled module: fills its first input from a file of raw values (or with 0.5), runs it, and prints the
- * largest values of its first output. Needs tilewright.h, dlpack.h and libtilewright_runtime.so, nothing else. */
+ * Runs a compiled module: fills its first input from a file of raw values (or with 0.5), runs it, and
+ * prints the largest values of its first output. Needs tilewright.h, dlpack.h and
+ * libtilewright_runtime.so, nothing else. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <tilewright.h>

@@ -187,7 +187,7 @@ IndexInterval EvalRange(const Expr& e, const VarRanges& ranges, Analyzer& analyz
 }
 
 std::vector<IndexInterval> EvalRegion(std::span<const Expr> indices, const VarRanges& ranges,
-                                         Analyzer& analyzer) {
+                                      Analyzer& analyzer) {
   RangeEvaluator evaluator(ranges, analyzer);
   std::vector<IndexInterval> r;
   for (const Expr& index : indices) r.push_back(evaluator.Eval(index));

@@ -29,7 +29,7 @@ IndexInterval EvalRange(const Expr& e, const VarRanges& ranges, Analyzer& analyz
 
 /// EvalRange of several indices, as one region: dimension by dimension.
 std::vector<IndexInterval> EvalRegion(std::span<const Expr> indices, const VarRanges& ranges,
-                                         Analyzer& analyzer);
+                                      Analyzer& analyzer);
 
 /// The smallest interval that contains both, where that can be told, else one given by min and max.
 IndexInterval Union(const IndexInterval& a, const IndexInterval& b, Analyzer& analyzer);

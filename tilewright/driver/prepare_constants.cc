@@ -79,7 +79,7 @@ NDArray PrepareConstants(const std::vector<PreparedConstant>& constants, int64_t
   ParallelFor(constants.size(), threads, [&](size_t i) {
     const PreparedConstant& c = constants[i];
     if (c.prepare) {
-      // Kernels rely on the alignment of memory of ours; data that lie in a model file have what the file gives.
+      // Kernels rely on the alignment of memory of ours; data in a model file have what the file gives.
       const bool aligned = reinterpret_cast<uintptr_t>(c.source.data()) % TW_MEMORY_ALIGNMENT == 0;
       const NDArray source = aligned ? c.source : c.source.Copy();
       RunPrepare(kernels.lowered[kernels.index.at(c.prepare.get())], *code, c.prepare, source.data(),

@@ -72,27 +72,27 @@ enum class BinaryOp : uint8_t {
 
 // Intrinsic functions: name, number of arguments (-1: any), pure.
 // Pure ones act lane by lane; f(x, y) takes equal dtypes and yields them unless said otherwise.
-#define TW_INTRINSICS(X)                                                                                     \
-  X(exp, 1, true)                                                                                            \
-  X(exp2, 1, true) X(log, 1, true) X(log2, 1, true) X(log1p, 1, true) X(expm1, 1, true) X(sqrt, 1, true)     \
-      X(rsqrt, 1, true) X(pow, 2, true) X(tanh, 1, true) X(sigmoid, 1, true) X(erf, 1, true) X(sin, 1, true) \
-          X(cos, 1, true) X(tan, 1, true) X(asin, 1, true) X(acos, 1, true) X(atan, 1, true)                 \
-              X(atan2, 2, true) X(sinh, 1, true) X(cosh, 1, true) X(asinh, 1, true) X(acosh, 1, true)        \
-                  X(atanh, 1, true) X(abs, 1, true) X(floor, 1, true) X(ceil, 1, true) X(trunc, 1, true)     \
-                      X(round, 1, true)   /* half to even */                                                 \
-      X(fma, 3, true)                     /* a*b+c, rounded once */                                          \
-      X(isnan, 1, true) X(isinf, 1, true) /* bool */                                                         \
-      X(bit_and, 2, true) X(bit_or, 2, true) X(bit_xor, 2, true) X(bit_not, 1, true) X(shift_left, 2, true)  \
-          X(shift_right, 2, true) X(popcount, 1, true)                                                       \
-              X(reinterpret, 1, true) /* same bits, other dtype of equal width */                            \
-      X(likely, 1, true)              /* bool: a hint for loop_partition, no effect on the value */          \
-      X(vector_reduce_add, 1, true) X(vector_reduce_max, 1, true) X(vector_reduce_min, 1, true)              \
-          X(dot_u8s8_i32, 3, true) /* acc: i32xN, a: u8x4N, b: i8x4N; 4-way dot products */                  \
-      X(dot_bf16_f32, 3, true)     /* acc: f32xN, a, b: bf16x2N; 2-way dot products */                       \
-      X(prefetch, 2, false)        /* prefetch(load of the address, locality 0..3) */                        \
-      X(barrier, -1, false)        /* barrier(scope name): all threads of the scope */                       \
-      X(async_copy, -1, false) X(async_wait, -1, false) /* DMA tokens */                                     \
-      X(extern_call, -1, false) /* extern_call(name, args...): a host or device routine */
+// clang-format off: it would lay the rows out by their length
+#define TW_INTRINSICS(X) \
+  X(exp, 1, true) X(exp2, 1, true) X(log, 1, true) X(log2, 1, true) X(log1p, 1, true) X(expm1, 1, true)     \
+  X(sqrt, 1, true) X(rsqrt, 1, true) X(pow, 2, true) X(tanh, 1, true) X(sigmoid, 1, true) X(erf, 1, true)   \
+  X(sin, 1, true) X(cos, 1, true) X(tan, 1, true) X(asin, 1, true) X(acos, 1, true) X(atan, 1, true)        \
+  X(atan2, 2, true) X(sinh, 1, true) X(cosh, 1, true) X(asinh, 1, true) X(acosh, 1, true) X(atanh, 1, true) \
+  X(abs, 1, true) X(floor, 1, true) X(ceil, 1, true) X(trunc, 1, true)                                      \
+  X(round, 1, true) /* half to even */ X(fma, 3, true) /* a*b+c, rounded once */                            \
+  X(isnan, 1, true) X(isinf, 1, true) /* bool */                                                            \
+  X(bit_and, 2, true) X(bit_or, 2, true) X(bit_xor, 2, true) X(bit_not, 1, true)                            \
+  X(shift_left, 2, true) X(shift_right, 2, true) X(popcount, 1, true)                                       \
+  X(reinterpret, 1, true) /* same bits, other dtype of equal width */                                       \
+  X(likely, 1, true) /* bool: a hint for loop_partition, no effect on the value */                          \
+  X(vector_reduce_add, 1, true) X(vector_reduce_max, 1, true) X(vector_reduce_min, 1, true)                 \
+  X(dot_u8s8_i32, 3, true) /* acc: i32xN, a: u8x4N, b: i8x4N; 4-way dot products */                         \
+  X(dot_bf16_f32, 3, true) /* acc: f32xN, a, b: bf16x2N; 2-way dot products */                              \
+  X(prefetch, 2, false) /* prefetch(load of the address, locality 0..3) */                                  \
+  X(barrier, -1, false) /* barrier(scope name): all threads of the scope */                                 \
+  X(async_copy, -1, false) X(async_wait, -1, false) /* DMA tokens */                                        \
+  X(extern_call, -1, false) /* extern_call(name, args...): a host or device routine */
+// clang-format on
 
 enum class Intrinsic : uint16_t {
 #define TW_INTRIN(name, arity, pure) k_##name,

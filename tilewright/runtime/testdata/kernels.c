@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Kernels as generated code would export them, for the tests of the loader. TW_TEST_FACTOR differs between the
- * two libraries that are built from this file. */
+ * Kernels as generated code would export them, for the tests of the loader. TW_TEST_FACTOR differs
+ * between the two libraries that are built from this file. */
 #include "tilewright/runtime/kernel_abi.h"
 
 enum { kRow = 4 };
@@ -26,5 +26,5 @@ static void check(void* const* buffers, const int64_t* dims, int64_t chunk_begin
   }
 }
 
-__attribute__((visibility("default"))) const tw_kernel_entry tw_kernels[] = {{"scale", &scale},
-                                                                            {"check", &check}};
+__attribute__((visibility("default")))
+const tw_kernel_entry tw_kernels[] = {{"scale", &scale}, {"check", &check}};
