@@ -14,11 +14,13 @@ class Copier {
     if (auto* let = s.As<LetStmtNode>()) {
       Expr value = Copy(let->value);
       Var var = Fresh(let->var);
-      return MakeLetStmt(var, value, Copy(let->body));
+      Stmt body = Copy(let->body);
+      return body ? MakeLetStmt(var, value, body) : nullptr;
     }
     if (auto* alloc = s.As<AllocateNode>()) {
       buffers_[alloc->buffer] = MakeBuffer(BufferNode(*alloc->buffer));
-      return MakeAllocate(buffers_[alloc->buffer], Copy(alloc->body));
+      Stmt body = Copy(alloc->body);
+      return body ? MakeAllocate(buffers_[alloc->buffer], body) : nullptr;
     }
     Stmt result =
         MapChildren(s, [&](const Stmt& x) { return Copy(x); }, [&](const Expr& e) { return Copy(e); });
@@ -54,7 +56,9 @@ class Copier {
       carried.push_back({Fresh(c.var), init, Fresh(c.result)});
     }
     Var var = Fresh(loop.var);
-    return MakeFor(var, min, extent, loop.for_kind, Copy(loop.body), loop.annotations, loop.thread_tag,
+    Stmt body = Copy(loop.body);
+    if (!body) return nullptr;
+    return MakeFor(var, min, extent, loop.for_kind, body, loop.annotations, loop.thread_tag,
                    std::move(carried));
   }
 

@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include "tilewright/tir/interpreter.h"
+#include "tilewright/tir/lower/fresh_copy.h"
 #include "tilewright/tir/lower/lower_blocks.h"
 #include "tilewright/tir/lower/place_allocations.h"
+#include "tilewright/tir/lower/vectorize_loops.h"
 
 namespace tilewright {
 namespace {
@@ -202,6 +205,36 @@ TEST(LowerPrimFunc, GemmMicroKernelKeepsItsTileInValues) {
   EXPECT_EQ(scalar_loads, 8);
   EXPECT_EQ(vector_loads, 3);
   EXPECT_EQ(stores, 0);
+}
+
+TEST(FreshCopy, NothingIsLeftWhereTheConditionIsFalse) {
+  Buffer out("out", kF32, {8}), local("local", kF32, {1});
+  Var i("i"), j("j"), x("x", kF32);
+  Stmt guarded = MakeIf(i < Expr(2), MakeStore(out, MakeConst(kF32, 1), {i}));
+  const Stmt around[] = {MakeFor(j, 0, 4, ForKind::kSerial, guarded), MakeAllocate(local, guarded),
+                         MakeLetStmt(x, out({j}), guarded)};
+  for (const Stmt& s : around) {
+    EXPECT_TRUE(FreshCopy(s, {{i, 1}}));
+    EXPECT_FALSE(FreshCopy(s, {{i, 3}})) << ToString(s);
+  }
+}
+
+TEST(VectorizeLoops, RestOfALongLoopMayHaveNothingToDo) {
+  // Nine vectors of four and one lane more, which the condition rules out.
+  Buffer out("out", kF32, {36});
+  Var i("i");
+  PrimFuncNode f;
+  f.name = "long_loop";
+  f.buffers = {out};
+  f.stage = TirStage::kLowered;
+  f.body =
+      MakeFor(i, 0, 37, ForKind::kVectorized, MakeIf(i < Expr(36), MakeStore(out, MakeConst(kF32, 1), {i})));
+  Target target;
+  target.vector_bytes = 16;
+  PrimFunc result = VectorizeLoops(PrimFunc(std::move(f)), target);
+  std::vector<NDArray> arrays{NDArray::Zeros(kF32, {36})};
+  Interpret(result, arrays);
+  for (int64_t at = 0; at < 36; ++at) EXPECT_EQ(arrays[0].AsInt(at), 1) << at;
 }
 
 TEST(LowerPrimFunc, RegisterBufferIndexedByAVariableIsAnError) {

@@ -312,7 +312,8 @@ class LoopVectorizer {
       return nullptr;
     }
     Stmt body = Widen(n.body);
-    return failed_ ? nullptr : MakeFor(n.var, min, extent, n.for_kind, body, n.annotations, n.thread_tag);
+    if (failed_ || !body) return nullptr;
+    return MakeFor(n.var, min, extent, n.for_kind, body, n.annotations, n.thread_tag);
   }
 
   Stmt WidenSeq(const SeqNode& n) {
@@ -340,7 +341,8 @@ class LoopVectorizer {
     Var mask("mask", c.dtype());
     Stmt t = UnderMask(mask, n.then_case);
     Stmt e = n.else_case ? UnderMask(MakeNot(mask), n.else_case) : nullptr;
-    return failed_ ? nullptr : MakeLetStmt(mask, c, MakeSeq({t, e}));
+    Stmt both_cases = MakeSeq({t, e});
+    return failed_ || !both_cases ? nullptr : MakeLetStmt(mask, c, both_cases);
   }
 
   Stmt UnderMask(const Expr& condition, const Stmt& s) {
@@ -356,7 +358,7 @@ class LoopVectorizer {
     if (failed_) return nullptr;
     Var var = BindLet(n.var, value);
     Stmt body = Widen(n.body);
-    return failed_ ? nullptr : MakeLetStmt(var, value, body);
+    return failed_ || !body ? nullptr : MakeLetStmt(var, value, body);
   }
 
   /// A prefetch of the first lane's address stands for all; other effects are not vectorized.
@@ -389,11 +391,13 @@ class Pass {
   explicit Pass(const Target& target) : target_(target) {}
 
   Stmt Rewrite(const Stmt& s) {
+    if (!s) return s;
     auto* loop = s.As<ForNode>();
     if (!loop) return MapChildren(s, [&](const Stmt& x) { return Rewrite(x); }, nullptr);
     if (loop->for_kind != ForKind::kVectorized) {
       analyzer_.Bind(loop->var, Range{loop->min, loop->extent});
-      return WithBody(*loop, Rewrite(loop->body));
+      Stmt body = Rewrite(loop->body);
+      return body ? WithBody(*loop, body) : nullptr;
     }
     auto extent = AsInt(loop->extent);
     if (!extent) {
@@ -412,7 +416,8 @@ class Pass {
     if (Stmt result = LoopVectorizer(loop, int(extent), analyzer_).Run()) return result;
     const ForKind kind = extent <= kMaxUnrolled ? ForKind::kUnrolled : ForKind::kSerial;
     analyzer_.Bind(loop.var, Range{loop.min, loop.extent});
-    return MakeFor(loop.var, loop.min, loop.extent, kind, Rewrite(loop.body), loop.annotations);
+    Stmt body = Rewrite(loop.body);
+    return body ? MakeFor(loop.var, loop.min, loop.extent, kind, body, loop.annotations) : nullptr;
   }
 
   /// A loop over whole registers, and the rest.
