@@ -287,16 +287,17 @@ class LoopVectorizer {
     return MakeStore(n.buffer, Wide(value), std::move(indices), mask);
   }
 
-  /// All lanes store to one element: once is enough when they store the same.
+  /// All lanes store to one element: once is enough when they store the same. Under a condition there may be
+  /// one lane alone that does (the rest of a tile, in a buffer of its size); copies of the body show which.
   Stmt UniformStore(const StoreNode& n, std::vector<Expr> indices, const Expr& value, const Expr& predicate) {
     const bool updates = LoadsFrom(n.value, n.buffer);
-    if (updates && !Uniform(value)) {
+    const bool guarded = bool(mask_) || (bool(predicate) && !Uniform(predicate));
+    if (updates && !Uniform(value) && !guarded) {
       throw Error("TW1304",
                   "loop " + loop_.var.name() + " is vectorized, but its lanes all update one element of " +
                       n.buffer.name(),
                   "", {"a reduction over a vectorized loop needs rfactor, or another loop to vectorize"});
     }
-    const bool guarded = bool(mask_) || (bool(predicate) && !Uniform(predicate));
     if (updates || guarded || !Uniform(value)) {
       failed_ = true;
       return nullptr;
