@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/arith/analyzer.h"
 
-#include "tilewright/arith/simplifier.h"
+#include "tilewright/arith/analyzer_impl.h"
 
 namespace tilewright {
 
@@ -28,10 +28,10 @@ Expr StablePart(const Expr& condition) {
 }  // namespace
 
 Constraint::~Constraint() {
-  if (simplifier_) simplifier_->EndScope();
+  if (impl_) impl_->EndScope();
 }
 
-Analyzer::Analyzer() : impl_(std::make_unique<Simplifier>()) {}
+Analyzer::Analyzer() : impl_(std::make_unique<AnalyzerImpl>()) {}
 Analyzer::~Analyzer() = default;
 
 void Analyzer::Bind(const Var& var, Range range) { impl_->BindRange(var, range); }

@@ -9,18 +9,18 @@
 
 namespace tilewright {
 
-class Simplifier;
+class AnalyzerImpl;
 
 /// A scope in which a condition holds; ends with the object. Scopes end in the reverse order of their start.
 class [[nodiscard]] Constraint {
  public:
-  explicit Constraint(Simplifier* simplifier) : simplifier_(simplifier) {}
-  Constraint(Constraint&& other) noexcept : simplifier_(std::exchange(other.simplifier_, nullptr)) {}
+  explicit Constraint(AnalyzerImpl* impl) : impl_(impl) {}
+  Constraint(Constraint&& other) noexcept : impl_(std::exchange(other.impl_, nullptr)) {}
   Constraint& operator=(Constraint&&) = delete;
   ~Constraint();
 
  private:
-  Simplifier* simplifier_;
+  AnalyzerImpl* impl_;
 };
 
 /// Holds facts about variables and answers questions under them. Every answer is sound under the facts and
@@ -59,7 +59,7 @@ class Analyzer {
   Modular ModularOf(const Expr& e);
 
  private:
-  std::unique_ptr<Simplifier> impl_;
+  std::unique_ptr<AnalyzerImpl> impl_;
 };
 
 }  // namespace tilewright

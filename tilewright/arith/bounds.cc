@@ -2,8 +2,8 @@
 // Bounds, residues and proofs of inequalities.
 #include <numeric>
 
+#include "tilewright/arith/analyzer_impl.h"
 #include "tilewright/arith/eval.h"
-#include "tilewright/arith/simplifier.h"
 
 namespace tilewright {
 
@@ -15,13 +15,13 @@ constexpr int kMaxSteps = 48;
 
 }  // namespace
 
-Interval Simplifier::Bound(const Sum& s) {
+Interval AnalyzerImpl::Bound(const IndexSum& s) {
   Interval r = Interval::Point(s.constant);
-  for (const Term& t : s.terms) r = r + Bound(Expr(t.atom)) * Interval::Point(t.coef);
+  for (const IndexTerm& t : s.terms) r = r + Bound(Expr(t.atom)) * Interval::Point(t.coef);
   return r;
 }
 
-Interval Simplifier::Bound(const Expr& e) {
+Interval AnalyzerImpl::Bound(const Expr& e) {
   if (auto i = AsInt(e)) return e.dtype() == kU64 && *i < 0 ? Interval::Everything() : Interval::Point(*i);
   auto& memo = memos_.back().bounds;
   if (auto it = memo.find(e.get()); it != memo.end()) return it->second;
@@ -34,7 +34,7 @@ Interval Simplifier::Bound(const Expr& e) {
   return r;
 }
 
-Interval Simplifier::BoundUncached(const Expr& e) {
+Interval AnalyzerImpl::BoundUncached(const Expr& e) {
   const Interval type = Interval::OfType(e.dtype());
   // A narrow type wraps around: bounds that leave it say nothing. u64 has no usable order here.
   auto in_type = [&](const Interval& i) {
@@ -83,13 +83,13 @@ Interval Simplifier::BoundUncached(const Expr& e) {
   }
 }
 
-Modular Simplifier::ModularOf(const Sum& s) {
+Modular AnalyzerImpl::ModularOf(const IndexSum& s) {
   Modular r{0, s.constant};
-  for (const Term& t : s.terms) r = r + ModularOf(Expr(t.atom)) * Modular{0, t.coef};
+  for (const IndexTerm& t : s.terms) r = r + ModularOf(Expr(t.atom)) * Modular{0, t.coef};
   return r;
 }
 
-Modular Simplifier::ModularOf(const Expr& e) {
+Modular AnalyzerImpl::ModularOf(const Expr& e) {
   if (auto i = AsInt(e)) return {0, *i};
   auto& memo = memos_.back().residues;
   if (auto it = memo.find(e.get()); it != memo.end()) return it->second;
@@ -98,7 +98,7 @@ Modular Simplifier::ModularOf(const Expr& e) {
   return memos_.back().residues[e.get()] = r;
 }
 
-Modular Simplifier::ModularOfUncached(const Expr& e) {
+Modular AnalyzerImpl::ModularOfUncached(const Expr& e) {
   if (e.dtype() != DataType::Index()) return {};
   if (auto* v = e.As<VarNode>()) return Modular::Of(v->multiple, 0);
   if (auto* n = e.As<SelectNode>()) return Union(ModularOf(n->true_value), ModularOf(n->false_value));
@@ -124,13 +124,13 @@ Modular Simplifier::ModularOfUncached(const Expr& e) {
   }
 }
 
-Interval Simplifier::BoundByFacts(const Sum& s) {
+Interval AnalyzerImpl::BoundByFacts(const IndexSum& s) {
   Interval r = Bound(s);
   if (s.is_constant()) return r;
   try {
     int budget = kMaxSteps;
     r.max = std::min(r.max, UpperBound(s, INT64_MIN, budget, kMaxDepth));
-    Sum negated = s;
+    IndexSum negated = s;
     Scale(negated, -1);
     budget = kMaxSteps;
     r.min = std::max(r.min, SaturatingNeg(UpperBound(negated, INT64_MIN, budget, kMaxDepth)));
@@ -140,7 +140,7 @@ Interval Simplifier::BoundByFacts(const Sum& s) {
   return r;
 }
 
-bool Simplifier::ProveLeZero(const Sum& s) {
+bool AnalyzerImpl::ProveLeZero(const IndexSum& s) {
   try {
     int budget = kMaxSteps;
     return UpperBound(s, 0, budget, kMaxDepth) <= 0;
@@ -165,7 +165,7 @@ int64_t ScaledTarget(int64_t target, int64_t factor) {
 // An upper bound of s, from bounds of its terms, and from sums that are known not to be smaller: s with a
 // multiple of a fact (<= 0) taken away, or with a term replaced by something not smaller. Stops early at a
 // bound of at most `target`.
-int64_t Simplifier::UpperBound(const Sum& s, int64_t target, int& budget, int depth) {
+int64_t AnalyzerImpl::UpperBound(const IndexSum& s, int64_t target, int& budget, int depth) {
   int64_t best = Bound(s).max;
   if (best <= target || depth == 0) return best;
   // Inner variables come last, and their bounds name outer ones.
@@ -186,11 +186,11 @@ int64_t Simplifier::UpperBound(const Sum& s, int64_t target, int& budget, int de
 
 // By s minus the multiple of a fact that removes a term: `have` is the term's coefficient in the fact, `want`
 // in s, of the same sign.
-int64_t Simplifier::BoundByFact(const Sum& s, const Sum& fact, int64_t have, int64_t want, int64_t target,
-                                int& budget, int depth) {
+int64_t AnalyzerImpl::BoundByFact(const IndexSum& s, const IndexSum& fact, int64_t have, int64_t want,
+                                  int64_t target, int& budget, int depth) {
   if (budget-- <= 0) return INT64_MAX;
   const int64_t g = std::gcd(have, want), scale = std::abs(have) / g;
-  Sum larger = s;
+  IndexSum larger = s;
   Scale(larger, scale);
   AddScaled(larger, fact, -(std::abs(want) / g), interner_);
   return Unscale(UpperBound(larger, ScaledTarget(target, scale), budget, depth - 1), scale);
@@ -198,7 +198,8 @@ int64_t Simplifier::BoundByFact(const Sum& s, const Sum& fact, int64_t have, int
 
 // As BoundByFact, for a term that is a product: a fact about one factor, times the others, which must not be
 // negative. i <= m - 1 gives i*n <= m*n - n.
-int64_t Simplifier::BoundByProducts(const Sum& s, const Term& t, int64_t target, int& budget, int depth) {
+int64_t AnalyzerImpl::BoundByProducts(const IndexSum& s, const IndexTerm& t, int64_t target, int& budget,
+                                      int depth) {
   auto* product = Expr(t.atom).As<BinaryNode>();
   if (!product || product->op != BinaryOp::kMul || facts_.empty()) return INT64_MAX;
   int64_t best = INT64_MAX;
@@ -207,7 +208,7 @@ int64_t Simplifier::BoundByProducts(const Sum& s, const Term& t, int64_t target,
     for (size_t i = 0; i < facts_.size(); ++i) {
       const int64_t f = facts_[i].sum.CoefOf(factor.get());
       if (f == 0 || (f < 0) != (t.coef < 0)) continue;
-      const Sum times = ToSum(Mul(FromSum(facts_[i].sum), others));
+      const IndexSum times = ToSum(Mul(FromSum(facts_[i].sum), others));
       best = std::min(best, BoundByFact(s, times, f, t.coef, target, budget, depth));
       if (best <= target || budget <= 0) return;
     }
@@ -228,17 +229,18 @@ int64_t Simplifier::BoundByProducts(const Sum& s, const Term& t, int64_t target,
   }
 }
 
-int64_t Simplifier::BoundByReplacing(const Sum& s, const Term& t, int64_t target, int& budget, int depth) {
+int64_t AnalyzerImpl::BoundByReplacing(const IndexSum& s, const IndexTerm& t, int64_t target, int& budget,
+                                       int depth) {
   const Expr atom(t.atom);
-  Sum rest = s;
+  IndexSum rest = s;
   AddTerm(rest, t.atom, -t.coef, interner_);
   // factor * s <= factor * rest + coef * replacement
   auto with = [&](const Expr& replacement, int64_t coef, int64_t factor, int64_t offset) {
     if (budget-- <= 0) return INT64_MAX;
-    Sum larger = rest;
+    IndexSum larger = rest;
     Scale(larger, factor);
     AddScaled(larger, ToSum(replacement), coef, interner_);
-    AddScaled(larger, Sum{{}, offset}, 1, interner_);
+    AddScaled(larger, IndexSum{{}, offset}, 1, interner_);
     return Unscale(UpperBound(larger, ScaledTarget(target, factor), budget, depth - 1), factor);
   };
   if (auto* n = atom.As<SelectNode>()) {

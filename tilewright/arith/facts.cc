@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the simplifier knows of variables: bounds, residues, aliases, inequalities, truths of conditions.
+#include "tilewright/arith/analyzer_impl.h"
 #include "tilewright/arith/eval.h"
-#include "tilewright/arith/simplifier.h"
 
 namespace tilewright {
 
-void Simplifier::ClearMemos() {
+void AnalyzerImpl::ClearMemos() {
   for (Memo& memo : memos_) memo = Memo();
 }
 
-void Simplifier::Forget(const Var& var) {
+void AnalyzerImpl::Forget(const Var& var) {
   // Nothing known can depend on a variable that has not occurred yet.
   if (!interner_.Contains(var)) {
     interner_.Intern(var);
@@ -20,12 +20,12 @@ void Simplifier::Forget(const Var& var) {
   values_.erase(var.get());
   // Scopes count the facts before them, so a fact is emptied (0 <= 0) rather than removed.
   for (Fact& fact : facts_) {
-    if (fact.owner == var.get()) fact = {Sum(), nullptr};
+    if (fact.owner == var.get()) fact = {IndexSum(), nullptr};
   }
   ClearMemos();
 }
 
-void Simplifier::BindInterval(const Var& var, Interval interval) {
+void AnalyzerImpl::BindInterval(const Var& var, Interval interval) {
   TW_CHECK(var.dtype().is_integer(), "{} of type {} has no interval", var.name(), var.dtype().ToString());
   Forget(var);
   // An empty interval belongs to code that never runs; any value serves there.
@@ -33,7 +33,7 @@ void Simplifier::BindInterval(const Var& var, Interval interval) {
   known_bounds_[var.get()] = interval;
 }
 
-void Simplifier::BindValue(const Var& var, const Expr& value) {
+void AnalyzerImpl::BindValue(const Var& var, const Expr& value) {
   TW_CHECK(var.dtype() == value.dtype(), "{}: {} = {}", var.name(), var.dtype().ToString(),
            value.dtype().ToString());
   TW_CHECK(!UsesVar(value, var), "{} is bound to an expression of itself", var.name());
@@ -42,7 +42,7 @@ void Simplifier::BindValue(const Var& var, const Expr& value) {
   values_[var.get()] = canonical;
 }
 
-void Simplifier::BindRange(const Var& var, const Range& range) {
+void AnalyzerImpl::BindRange(const Var& var, const Range& range) {
   TW_CHECK(range.min.dtype() == var.dtype() && range.extent.dtype() == var.dtype(), "range of {}",
            var.name());
   const Expr min = Visit(range.min), extent = Visit(range.extent);
@@ -51,9 +51,9 @@ void Simplifier::BindRange(const Var& var, const Range& range) {
   if (var.dtype() != DataType::Index()) {
     return BindInterval(var, {Bound(min).min, SaturatingAdd(Bound(end).max, -1)});
   }
-  const Sum first = ToSum(min), last = ToSum(Binary(BinaryOp::kSub, end, Constant(1)));
+  const IndexSum first = ToSum(min), last = ToSum(Binary(BinaryOp::kSub, end, Constant(1)));
   BindInterval(var, {BoundByFacts(first).min, BoundByFacts(last).max});
-  Sum below = first, above;
+  IndexSum below = first, above;
   AddTerm(below, var.get(), -1, interner_);
   AddTerm(above, var.get(), 1, interner_);
   AddScaled(above, last, -1, interner_);
@@ -61,7 +61,7 @@ void Simplifier::BindRange(const Var& var, const Range& range) {
   if (!last.is_constant()) LearnLeZero(above, var.operator->());
 }
 
-void Simplifier::BeginScope(const Expr& condition, bool value) {
+void AnalyzerImpl::BeginScope(const Expr& condition, bool value) {
   scopes_.push_back({facts_.size(), {}, {}, {}});
   memos_.emplace_back();
   Learn(condition, value);
@@ -93,7 +93,7 @@ void Overwrite(Map& map, Log* log, const ExprNode* key, const Value& value) {
 
 }  // namespace
 
-void Simplifier::EndScope() {
+void AnalyzerImpl::EndScope() {
   TW_CHECK(!scopes_.empty(), "no scope to end");
   Scope& scope = scopes_.back();
   facts_.resize(scope.facts);
@@ -104,7 +104,7 @@ void Simplifier::EndScope() {
   memos_.pop_back();
 }
 
-void Simplifier::Learn(const Expr& condition, bool value) {
+void AnalyzerImpl::Learn(const Expr& condition, bool value) {
   if (!condition.dtype().is_scalar() || condition.As<IntImmNode>()) return;
   if (auto* n = condition.As<NotNode>()) return Learn(n->value, !value);
   if (auto* n = condition.As<CallNode>(); n && n->op == Intrinsic::k_likely) return Learn(n->args[0], value);
@@ -135,13 +135,13 @@ void Simplifier::Learn(const Expr& condition, bool value) {
   }
 }
 
-void Simplifier::LearnTruth(const Expr& condition, bool value) {
+void AnalyzerImpl::LearnTruth(const Expr& condition, bool value) {
   auto* log = scopes_.empty() ? nullptr : &scopes_.back().truths;
   Overwrite(known_truths_, log, condition.get(), value);
   Overwrite(known_truths_, log, Not(condition).get(), !value);
 }
 
-void Simplifier::LearnBound(const ExprNode* atom, Interval interval) {
+void AnalyzerImpl::LearnBound(const ExprNode* atom, Interval interval) {
   const Interval narrowed = Intersect(interval, Bound(Expr(atom)));
   // A contradiction: the scope is dead code, and keeping what was known is sound.
   if (narrowed.empty()) return;
@@ -149,14 +149,14 @@ void Simplifier::LearnBound(const ExprNode* atom, Interval interval) {
   memos_.back().bounds.clear();
 }
 
-void Simplifier::LearnResidue(const ExprNode* atom, Modular residue) {
+void AnalyzerImpl::LearnResidue(const ExprNode* atom, Modular residue) {
   const Modular before = ModularOf(Expr(atom));
   if (before.multiple != 1 && (before.multiple == 0 || residue.multiple % before.multiple != 0)) return;
   Overwrite(known_residues_, scopes_.empty() ? nullptr : &scopes_.back().residues, atom, residue);
   memos_.back().residues.clear();
 }
 
-void Simplifier::LearnLeZero(Sum sum, const VarNode* owner) {
+void AnalyzerImpl::LearnLeZero(IndexSum sum, const VarNode* owner) {
   if (sum.is_constant()) return;
   facts_.push_back({sum, owner});
   if (sum.terms.size() > 1) return;
@@ -165,9 +165,9 @@ void Simplifier::LearnLeZero(Sum sum, const VarNode* owner) {
   if (k < 0) LearnBound(atom, {-FloorDivInt(-sum.constant, -k), INT64_MAX});
 }
 
-void Simplifier::LearnNotZero(const Sum& sum) {
+void AnalyzerImpl::LearnNotZero(const IndexSum& sum) {
   const Interval bound = BoundByFacts(sum);
-  Sum strict = sum;
+  IndexSum strict = sum;
   if (bound.min == 0) {  // sum >= 1
     Scale(strict, -1);
     strict.constant += 1;
@@ -179,11 +179,11 @@ void Simplifier::LearnNotZero(const Sum& sum) {
   LearnLeZero(strict, nullptr);
 }
 
-void Simplifier::LearnComparison(BinaryOp op, const Expr& a, const Expr& b) {
-  Sum d = ToSum(a);
+void AnalyzerImpl::LearnComparison(BinaryOp op, const Expr& a, const Expr& b) {
+  IndexSum d = ToSum(a);
   AddScaled(d, ToSum(b), -1, interner_);
   if (op == BinaryOp::kNe) return LearnNotZero(d);
-  if (op == BinaryOp::kLt) AddScaled(d, Sum{{}, 1}, 1, interner_);
+  if (op == BinaryOp::kLt) AddScaled(d, IndexSum{{}, 1}, 1, interner_);
   LearnLeZero(d, nullptr);
   if (op != BinaryOp::kEq) return;
   Scale(d, -1);
@@ -194,7 +194,7 @@ void Simplifier::LearnComparison(BinaryOp op, const Expr& a, const Expr& b) {
   auto* mod = atom.As<BinaryNode>();
   auto c = mod && mod->op == BinaryOp::kFloorMod ? AsInt(mod->b) : std::nullopt;
   if (!c || *c <= 1) return;
-  const Sum& x = ToSum(mod->a);
+  const IndexSum& x = ToSum(mod->a);
   if (x.terms.size() != 1 || x.terms[0].coef != 1) return;
   const int64_t remainder = d.terms[0].coef > 0 ? -d.constant : d.constant;
   LearnResidue(x.terms[0].atom, Modular::Of(*c, FloorModInt(remainder, *c) - FloorModInt(x.constant, *c)));

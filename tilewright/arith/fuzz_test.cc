@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tilewright/arith/analyzer.h"
-#include "tilewright/arith/random_expr.h"
+#include "tilewright/arith/test_random_expr.h"
 
 namespace tilewright {
 namespace {

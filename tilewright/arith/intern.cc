@@ -67,7 +67,7 @@ const ExprNode* Leading(const ExprNode* e) {
 
 }  // namespace
 
-size_t Interner::Hash::operator()(const Expr& e) const {
+size_t ExprInterner::Hash::operator()(const Expr& e) const {
   const DataType t = e.dtype();
   size_t h = Mix(size_t(e.kind()) + 1,
                  size_t(t.code) << 32 | size_t(t.bits) << 24 | size_t(t.scalable) << 16 | t.lanes);
@@ -80,7 +80,7 @@ size_t Interner::Hash::operator()(const Expr& e) const {
   return h;
 }
 
-bool Interner::Equal::operator()(const Expr& a, const Expr& b) const {
+bool ExprInterner::Equal::operator()(const Expr& a, const Expr& b) const {
   if (a.get() == b.get()) return true;
   if (a.kind() != b.kind() || a.dtype() != b.dtype() || Payload(a) != Payload(b)) return false;
   switch (a.kind()) {
@@ -109,16 +109,16 @@ bool Interner::Equal::operator()(const Expr& a, const Expr& b) const {
   return x == y;
 }
 
-Expr Interner::Intern(const Expr& e) {
+Expr ExprInterner::Intern(const Expr& e) {
   if (auto* var = e.As<VarNode>()) Touch(var);
   return nodes_.try_emplace(e, uint32_t(nodes_.size())).first->first;
 }
 
-size_t Interner::RankOf(const ExprNode* var) {
+size_t ExprInterner::RankOf(const ExprNode* var) {
   return var_rank_.try_emplace(var, var_rank_.size()).first->second;
 }
 
-int Interner::Compare(const ExprNode* a, const ExprNode* b) {
+int ExprInterner::Compare(const ExprNode* a, const ExprNode* b) {
   auto order = [](auto x, auto y) { return x < y ? -1 : x > y ? 1 : 0; };
   if (a == b) return 0;
   const ExprNode *p = Leading(a), *q = Leading(b);

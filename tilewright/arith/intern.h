@@ -7,7 +7,7 @@
 namespace tilewright {
 
 /// Keeps one node per expression. Operands of an interned node are interned.
-class Interner {
+class ExprInterner {
  public:
   /// The node equal to `e`, whose operands must be interned.
   Expr Intern(const Expr& e);

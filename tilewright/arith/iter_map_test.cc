@@ -5,7 +5,7 @@
 
 #include <set>
 
-#include "tilewright/arith/random_expr.h"
+#include "tilewright/arith/test_random_expr.h"
 
 namespace tilewright {
 namespace {

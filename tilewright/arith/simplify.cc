@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The walk over an expression, and operations outside index arithmetic.
+#include "tilewright/arith/analyzer_impl.h"
 #include "tilewright/arith/eval.h"
-#include "tilewright/arith/simplifier.h"
 
 namespace tilewright {
 
-Expr Simplifier::Visit(const Expr& e) {
+Expr AnalyzerImpl::Visit(const Expr& e) {
   if (e.kind() == ExprKind::kIntImm) return interner_.Intern(e);
   auto& memo = memos_.back().simplified;
   if (auto it = memo.find(e.get()); it != memo.end()) return it->second.second;
@@ -15,7 +15,7 @@ Expr Simplifier::Visit(const Expr& e) {
   return r;
 }
 
-Expr Simplifier::VisitUncached(const Expr& e) {
+Expr AnalyzerImpl::VisitUncached(const Expr& e) {
   auto rebuild = [&] { return interner_.Intern(MapChildren(e, [&](const Expr& x) { return Visit(x); })); };
   return Dispatch(
       e,
@@ -38,7 +38,7 @@ Expr Simplifier::VisitUncached(const Expr& e) {
       });
 }
 
-Expr Simplifier::VisitVar(const Expr& e) {
+Expr AnalyzerImpl::VisitVar(const Expr& e) {
   if (auto it = values_.find(e.get()); it != values_.end()) return it->second;
   const Expr var = interner_.Intern(e);
   if (!e.dtype().is_integer() || !e.dtype().is_scalar()) return var;
@@ -46,7 +46,7 @@ Expr Simplifier::VisitVar(const Expr& e) {
   return bound.is_point() ? interner_.Intern(MakeConst(e.dtype(), bound.min)) : var;
 }
 
-Expr Simplifier::VisitCast(const CastNode& n) {
+Expr AnalyzerImpl::VisitCast(const CastNode& n) {
   const Expr value = Visit(n.value);
   const DataType from = value.dtype(), to = n.dtype;
   const bool integers = (from.is_integer() || from.is_bool()) && (to.is_integer() || to.is_bool());
@@ -60,7 +60,7 @@ Expr Simplifier::VisitCast(const CastNode& n) {
   return interner_.Intern(MakeCast(to, value));
 }
 
-Expr Simplifier::VisitCall(const Expr& call) {
+Expr AnalyzerImpl::VisitCall(const Expr& call) {
   const auto& n = *call.As<CallNode>();
   if (!GetIntrinsicInfo(n.op).pure || !call.dtype().is_scalar()) return call;
   if (n.op == Intrinsic::k_likely && AsInt(n.args[0])) return n.args[0];
@@ -72,7 +72,7 @@ Expr Simplifier::VisitCall(const Expr& call) {
   return value ? interner_.Intern(MakeConst(call.dtype(), *value)) : call;
 }
 
-Expr Simplifier::VisitLet(const LetNode& n) {
+Expr AnalyzerImpl::VisitLet(const LetNode& n) {
   const Expr value = Visit(n.value);
   if (value.kind() == ExprKind::kVar || value.kind() == ExprKind::kIntImm ||
       value.kind() == ExprKind::kFloatImm) {
@@ -86,7 +86,7 @@ Expr Simplifier::VisitLet(const LetNode& n) {
   return interner_.Intern(MakeLet(n.var, value, body));
 }
 
-Expr Simplifier::VisitUnder(const Expr& condition, bool value, const Expr& e) {
+Expr AnalyzerImpl::VisitUnder(const Expr& condition, bool value, const Expr& e) {
   // Each nesting of conditions starts with an empty memo, so an unlimited one could visit shared operands
   // exponentially often.
   if (assumptions_ >= kMaxAssumptions || !condition.dtype().is_scalar()) return Visit(e);
@@ -99,7 +99,7 @@ Expr Simplifier::VisitUnder(const Expr& condition, bool value, const Expr& e) {
 }
 
 // Whether evaluation is safe wherever it is asked for: nothing divides by what a fact could turn into 0.
-bool Simplifier::NeverTraps(const Expr& canonical) {
+bool AnalyzerImpl::NeverTraps(const Expr& canonical) {
   if (auto it = never_traps_.find(canonical.get()); it != never_traps_.end()) return it->second;
   bool safe = true;
   if (auto* n = canonical.As<BinaryNode>()) {
@@ -114,12 +114,12 @@ bool Simplifier::NeverTraps(const Expr& canonical) {
 
 // As VisitUnder, for an operand that is evaluated even where the condition does not hold: a divisor must
 // not be simplified under it, since x // max(i, 1) under 1 <= i is x // i, which traps elsewhere.
-Expr Simplifier::VisitStrictlyUnder(const Expr& condition, bool value, const Expr& e) {
+Expr AnalyzerImpl::VisitStrictlyUnder(const Expr& condition, bool value, const Expr& e) {
   const Expr plain = Visit(e);
   return NeverTraps(plain) ? VisitUnder(condition, value, plain) : plain;
 }
 
-Expr Simplifier::VisitChoice(const Expr& e, const Expr& condition, const Expr& t, const Expr& f) {
+Expr AnalyzerImpl::VisitChoice(const Expr& e, const Expr& condition, const Expr& t, const Expr& f) {
   const Expr c = Visit(condition);
   if (auto i = AsInt(c)) return Visit(*i ? t : f);
   auto under = [&](bool value, const Expr& x) {
@@ -130,13 +130,13 @@ Expr Simplifier::VisitChoice(const Expr& e, const Expr& condition, const Expr& t
   return BuildChoice(e.kind(), c, x, y);
 }
 
-Expr Simplifier::BuildChoice(ExprKind kind, const Expr& c, const Expr& t, const Expr& f) {
+Expr AnalyzerImpl::BuildChoice(ExprKind kind, const Expr& c, const Expr& t, const Expr& f) {
   if (t == f) return t;
   if (t.dtype() == kBool && c.dtype() == kBool && AsInt(t) && AsInt(f)) return *AsInt(t) ? c : Not(c);
   return interner_.Intern(kind == ExprKind::kSelect ? MakeSelect(c, t, f) : MakeIfThenElse(c, t, f));
 }
 
-Expr Simplifier::Not(const Expr& value) {
+Expr AnalyzerImpl::Not(const Expr& value) {
   if (auto* n = value.As<NotNode>()) return n->value;
   auto* n = value.As<BinaryNode>();
   auto make = [&](BinaryOp op, const Expr& a, const Expr& b) {
@@ -156,11 +156,11 @@ Expr Simplifier::Not(const Expr& value) {
   return interner_.Intern(MakeNot(value));
 }
 
-Expr Simplifier::VisitBinary(const Expr& e, const BinaryNode& n) {
+Expr AnalyzerImpl::VisitBinary(const Expr& e, const BinaryNode& n) {
   if (e.dtype() == kBool && (n.op == BinaryOp::kAnd || n.op == BinaryOp::kOr)) return VisitJunction(n.op, e);
   if (e.dtype() == DataType::Index() && (n.op == BinaryOp::kAdd || n.op == BinaryOp::kSub)) {
     try {
-      Sum sum;
+      IndexSum sum;
       Collect(e, 1, sum);
       return FromSum(std::move(sum));
     } catch (const SumOverflow&) {
@@ -170,15 +170,19 @@ Expr Simplifier::VisitBinary(const Expr& e, const BinaryNode& n) {
   return Binary(n.op, Visit(n.a), Visit(n.b));
 }
 
-Expr Simplifier::Atom(BinaryOp op, const Expr& a, const Expr& b) {
+Expr AnalyzerImpl::InternTree(const Expr& e) {
+  return interner_.Intern(MapChildren(e, [&](const Expr& x) { return InternTree(x); }));
+}
+
+Expr AnalyzerImpl::Atom(BinaryOp op, const Expr& a, const Expr& b) {
   return interner_.Intern(MakeBinary(op, a, b));
 }
 
-Expr Simplifier::IndexBinary(BinaryOp op, const Expr& a, const Expr& b) {
+Expr AnalyzerImpl::IndexBinary(BinaryOp op, const Expr& a, const Expr& b) {
   switch (op) {
     case BinaryOp::kAdd:
     case BinaryOp::kSub: {
-      Sum r = ToSum(a);
+      IndexSum r = ToSum(a);
       AddScaled(r, ToSum(b), op == BinaryOp::kAdd ? 1 : -1, interner_);
       return FromSum(std::move(r));
     }
@@ -204,7 +208,7 @@ Expr Simplifier::IndexBinary(BinaryOp op, const Expr& a, const Expr& b) {
   }
 }
 
-Expr Simplifier::Binary(BinaryOp op, const Expr& a, const Expr& b) {
+Expr AnalyzerImpl::Binary(BinaryOp op, const Expr& a, const Expr& b) {
   const auto x = AsInt(a), y = AsInt(b);
   if (x && y) {
     if (auto r = EvalIntBinary(op, a.dtype(), *x, *y)) {
@@ -219,7 +223,7 @@ Expr Simplifier::Binary(BinaryOp op, const Expr& a, const Expr& b) {
       return Atom(op, a, b);
     }
   }
-  return Atom(op, a, b);
+  return OtherBinary(op, a, b);
 }
 
 }  // namespace tilewright

@@ -4,57 +4,57 @@
 #include <algorithm>
 #include <numeric>
 
+#include "tilewright/arith/analyzer_impl.h"
 #include "tilewright/arith/eval.h"
-#include "tilewright/arith/simplifier.h"
 
 namespace tilewright {
 
-Expr Simplifier::FloorDivide(const Expr& a, const Expr& b) {
+Expr AnalyzerImpl::FloorDivide(const Expr& a, const Expr& b) {
   if (auto c = AsInt(b)) {
     if (*c == 0 || *c == INT64_MIN) return Atom(BinaryOp::kFloorDiv, a, b);
-    Sum x = ToSum(a);
+    IndexSum x = ToSum(a);
     if (*c < 0) Scale(x, -1);
     return FloorDivConst(x, std::abs(*c));
   }
-  Sum quotient, rest;
+  IndexSum quotient, rest;
   SplitSymbolic(ToSum(a), b, quotient, rest);
-  Sum above = rest, negated = rest;
+  IndexSum above = rest, negated = rest;
   AddScaled(above, ToSum(b), -1, interner_);
   above.constant += 1;
   Scale(negated, -1);
   // The expression divides by b, so b is not 0, and a rest of 0 divides whatever its sign.
-  if (rest == Sum() || (ProveLeZero(negated) && ProveLeZero(above))) return FromSum(quotient);
+  if (rest == IndexSum() || (ProveLeZero(negated) && ProveLeZero(above))) return FromSum(quotient);
   const Interval bound = FloorDiv(Bound(rest), Bound(b));
   if (bound.is_point()) {
-    AddScaled(quotient, Sum{{}, bound.min}, 1, interner_);
+    AddScaled(quotient, IndexSum{{}, bound.min}, 1, interner_);
   } else {
     AddTerm(quotient, Atom(BinaryOp::kFloorDiv, FromSum(rest), b).get(), 1, interner_);
   }
   return FromSum(quotient);
 }
 
-Expr Simplifier::FloorModulo(const Expr& a, const Expr& b) {
+Expr AnalyzerImpl::FloorModulo(const Expr& a, const Expr& b) {
   if (auto c = AsInt(b)) {
     if (*c == 0 || *c == INT64_MIN) return Atom(BinaryOp::kFloorMod, a, b);
     if (*c > 0) return FloorModConst(ToSum(a), *c);
     // a % -c = -(-a % c)
-    Sum x = ToSum(a);
+    IndexSum x = ToSum(a);
     Scale(x, -1);
-    Sum r = ToSum(FloorModConst(x, -*c));
+    IndexSum r = ToSum(FloorModConst(x, -*c));
     Scale(r, -1);
     return FromSum(r);
   }
-  Sum quotient, rest;
+  IndexSum quotient, rest;
   SplitSymbolic(ToSum(a), b, quotient, rest);
-  Sum above = rest, negated = rest;
+  IndexSum above = rest, negated = rest;
   AddScaled(above, ToSum(b), -1, interner_);
   above.constant += 1;
   Scale(negated, -1);
-  if (rest == Sum() || (ProveLeZero(negated) && ProveLeZero(above))) return FromSum(rest);
+  if (rest == IndexSum() || (ProveLeZero(negated) && ProveLeZero(above))) return FromSum(rest);
   return Atom(BinaryOp::kFloorMod, FromSum(rest), b);
 }
 
-Expr Simplifier::Truncated(BinaryOp op, const Expr& a, const Expr& b) {
+Expr AnalyzerImpl::Truncated(BinaryOp op, const Expr& a, const Expr& b) {
   const Interval x = Bound(a), y = Bound(b);
   const bool div = op == BinaryOp::kTruncDiv;
   if ((x.min >= 0 && y.min > 0) || (x.max <= 0 && y.max < 0))
@@ -62,14 +62,14 @@ Expr Simplifier::Truncated(BinaryOp op, const Expr& a, const Expr& b) {
   return Atom(op, a, b);
 }
 
-bool Simplifier::IsMultiple(const Term& t, int64_t c) {
+bool AnalyzerImpl::IsMultiple(const IndexTerm& t, int64_t c) {
   if (t.coef % c == 0) return true;
   const Modular m = ModularOf(Expr(t.atom));
   if (m.remainder != 0) return false;
   return __int128(t.coef % c) * (m.multiple % c) % c == 0;
 }
 
-void Simplifier::AddQuotient(Sum& into, const Term& t, int64_t c) {
+void AnalyzerImpl::AddQuotient(IndexSum& into, const IndexTerm& t, int64_t c) {
   const int64_t g = std::gcd(t.coef, c), d = c / g;
   if (d == 1) return AddTerm(into, t.atom, t.coef / g, interner_);
   // The coefficient has no factor in common with d, so the atom itself is a multiple of d.
@@ -86,10 +86,10 @@ void Simplifier::AddQuotient(Sum& into, const Term& t, int64_t c) {
 
 // a = c * quotient + rest, where rest has no term that c divides and 0 <= constant < c. Larger coefficients
 // stay whole: (o*64 + l) // 56 is a cut of a fused space, which o + (o*8 + l) // 56 would hide.
-void Simplifier::SplitBy(const Sum& a, int64_t c, Sum& quotient, Sum& rest) {
+void AnalyzerImpl::SplitBy(const IndexSum& a, int64_t c, IndexSum& quotient, IndexSum& rest) {
   quotient.constant = FloorDivInt(a.constant, c);
   rest.constant = FloorModInt(a.constant, c);
-  for (const Term& t : a.terms) {
+  for (const IndexTerm& t : a.terms) {
     if (IsMultiple(t, c)) {
       AddQuotient(quotient, t, c);
     } else {
@@ -98,7 +98,7 @@ void Simplifier::SplitBy(const Sum& a, int64_t c, Sum& quotient, Sum& rest) {
   }
 }
 
-std::optional<int64_t> Simplifier::BlockOf(const Sum& s, int64_t c) {
+std::optional<int64_t> AnalyzerImpl::BlockOf(const IndexSum& s, int64_t c) {
   auto block = [&](const Interval& b) -> std::optional<int64_t> {
     if (b.min == INT64_MIN || b.max == INT64_MAX) return std::nullopt;
     const int64_t q = FloorDivInt(b.min, c);
@@ -108,9 +108,9 @@ std::optional<int64_t> Simplifier::BlockOf(const Sum& s, int64_t c) {
   return facts_.empty() ? std::nullopt : block(BoundByFacts(s));
 }
 
-std::vector<int64_t> Simplifier::CommonDivisors(const Sum& s, int64_t c) {
+std::vector<int64_t> AnalyzerImpl::CommonDivisors(const IndexSum& s, int64_t c) {
   std::vector<int64_t> r;
-  for (const Term& t : s.terms) {
+  for (const IndexTerm& t : s.terms) {
     const Modular m = ModularOf(Expr(t.atom));
     int64_t multiple = t.coef;
     if (m.remainder == 0 && m.multiple > 1 && __builtin_mul_overflow(t.coef, m.multiple, &multiple)) continue;
@@ -124,16 +124,16 @@ std::vector<int64_t> Simplifier::CommonDivisors(const Sum& s, int64_t c) {
 // Where rest = high + low, all of high is a multiple of a divisor g of c, and low stays within
 // [g*b, g*b + g): neither rest // c nor rest % c - low depends on where. Leaves high + g*b in `rest` and
 // returns low - g*b; no value where there is nothing to drop.
-std::optional<Sum> Simplifier::DropLow(Sum& rest, int64_t c) {
+std::optional<IndexSum> AnalyzerImpl::DropLow(IndexSum& rest, int64_t c) {
   for (int64_t g : CommonDivisors(rest, c)) {
-    Sum high, low;
-    for (const Term& t : rest.terms) (IsMultiple(t, g) ? high : low).terms.push_back(t);
+    IndexSum high, low;
+    for (const IndexTerm& t : rest.terms) (IsMultiple(t, g) ? high : low).terms.push_back(t);
     low.constant = rest.constant;
     const auto block = BlockOf(low, g);
     if (!block) continue;
     high.constant = *block * g;
     low.constant -= high.constant;
-    if (low == Sum()) continue;
+    if (low == IndexSum()) continue;
     rest = std::move(high);
     return low;
   }
@@ -142,22 +142,22 @@ std::optional<Sum> Simplifier::DropLow(Sum& rest, int64_t c) {
 
 namespace {
 
-void DivideExactly(Sum& s, int64_t g) {
-  for (Term& t : s.terms) t.coef /= g;
+void DivideExactly(IndexSum& s, int64_t g) {
+  for (IndexTerm& t : s.terms) t.coef /= g;
   s.constant /= g;
 }
 
 }  // namespace
 
-Expr Simplifier::FloorDivConst(const Sum& a, int64_t c) {
+Expr AnalyzerImpl::FloorDivConst(const IndexSum& a, int64_t c) {
   if (c == 1) return FromSum(a);
-  Sum quotient, rest;
+  IndexSum quotient, rest;
   SplitBy(a, c, quotient, rest);
-  auto add = [&](const Sum& s) {
+  auto add = [&](const IndexSum& s) {
     AddScaled(quotient, s, 1, interner_);
     return FromSum(quotient);
   };
-  if (auto block = BlockOf(rest, c)) return add(Sum{{}, *block});
+  if (auto block = BlockOf(rest, c)) return add(IndexSum{{}, *block});
   if (DropLow(rest, c)) {
     const Expr high = FloorDivConst(rest, c);
     return add(ToSum(high));
@@ -174,8 +174,8 @@ Expr Simplifier::FloorDivConst(const Sum& a, int64_t c) {
     // (x//d + k) // c = (x + k*d) // (c*d)
     if (d && *d > 0 && n->op == BinaryOp::kFloorDiv && !__builtin_mul_overflow(*d, c, &product) &&
         !__builtin_mul_overflow(*d, rest.constant, &offset)) {
-      Sum x = ToSum(n->a);
-      AddScaled(x, Sum{{}, offset}, 1, interner_);
+      IndexSum x = ToSum(n->a);
+      AddScaled(x, IndexSum{{}, offset}, 1, interner_);
       const Expr merged = FloorDivConst(x, product);
       return add(ToSum(merged));
     }
@@ -190,12 +190,12 @@ Expr Simplifier::FloorDivConst(const Sum& a, int64_t c) {
   return FromSum(quotient);
 }
 
-Expr Simplifier::FloorModConst(const Sum& a, int64_t c) {
+Expr AnalyzerImpl::FloorModConst(const IndexSum& a, int64_t c) {
   if (c == 1) return Constant(0);
-  Sum quotient, rest;
+  IndexSum quotient, rest;
   SplitBy(a, c, quotient, rest);
   if (auto block = BlockOf(rest, c)) {
-    AddScaled(rest, Sum{{}, c}, -*block, interner_);
+    AddScaled(rest, IndexSum{{}, c}, -*block, interner_);
     return FromSum(rest);
   }
   if (auto low = DropLow(rest, c)) {
@@ -205,16 +205,16 @@ Expr Simplifier::FloorModConst(const Sum& a, int64_t c) {
   }
   if (const int64_t g = std::gcd(std::gcd(rest.Gcd(), rest.constant), c); g > 1) {
     DivideExactly(rest, g);
-    Sum r = ToSum(FloorModConst(rest, c / g));
+    IndexSum r = ToSum(FloorModConst(rest, c / g));
     Scale(r, g);
     return FromSum(r);
   }
-  for (const Term& t : rest.terms) {
+  for (const IndexTerm& t : rest.terms) {
     // k*(x % d) and k*x differ by a multiple of k*d, which c divides.
     auto* n = Expr(t.atom).As<BinaryNode>();
     const auto d = n && n->op == BinaryOp::kFloorMod ? AsInt(n->b) : std::nullopt;
     if (!d || *d <= 0 || __int128(t.coef) * *d % c != 0) continue;
-    const Term mod = t;
+    const IndexTerm mod = t;
     AddTerm(rest, mod.atom, -mod.coef, interner_);
     AddScaled(rest, ToSum(n->a), mod.coef, interner_);
     return FloorModConst(rest, c);
@@ -247,8 +247,8 @@ std::optional<std::vector<Expr>> RemoveFactors(const Expr& atom, const Expr& by)
 }  // namespace
 
 // a = b * quotient + rest, for a divisor that is not constant.
-void Simplifier::SplitSymbolic(const Sum& a, const Expr& b, Sum& quotient, Sum& rest) {
-  const Sum divisor = ToSum(b);
+void AnalyzerImpl::SplitSymbolic(const IndexSum& a, const Expr& b, IndexSum& quotient, IndexSum& rest) {
+  const IndexSum divisor = ToSum(b);
   rest = a;
   if (divisor.terms.size() > 1 || divisor.constant != 0) {
     // A divisor of several terms: take away as much of it as its first term allows.
@@ -264,7 +264,7 @@ void Simplifier::SplitSymbolic(const Sum& a, const Expr& b, Sum& quotient, Sum& 
     return;
   }
   const auto [atom, k] = divisor.terms.front();
-  for (const Term& t : a.terms) {
+  for (const IndexTerm& t : a.terms) {
     if (t.coef % k != 0) continue;
     auto left = RemoveFactors(Expr(t.atom), Expr(atom));
     if (!left) continue;

@@ -2,8 +2,8 @@
 // Comparisons of index expressions, conjunctions and disjunctions.
 #include <algorithm>
 
+#include "tilewright/arith/analyzer_impl.h"
 #include "tilewright/arith/eval.h"
-#include "tilewright/arith/simplifier.h"
 
 namespace tilewright {
 
@@ -14,42 +14,42 @@ constexpr size_t kMaxComparedConjuncts = 8;
 
 }  // namespace
 
-Expr Simplifier::KnownTruth(const Expr& comparison) {
+Expr AnalyzerImpl::KnownTruth(const Expr& comparison) {
   auto it = known_truths_.find(comparison.get());
   return it == known_truths_.end() ? comparison : interner_.Intern(MakeBool(it->second));
 }
 
-Expr Simplifier::Compare(BinaryOp op, const Expr& a, const Expr& b) {
-  Sum d = ToSum(a);
+Expr AnalyzerImpl::Compare(BinaryOp op, const Expr& a, const Expr& b) {
+  IndexSum d = ToSum(a);
   AddScaled(d, ToSum(b), -1, interner_);
   if (op == BinaryOp::kEq) return CompareEqZero(std::move(d));
   if (op == BinaryOp::kNe) return Not(CompareEqZero(std::move(d)));
-  if (op == BinaryOp::kLt) AddScaled(d, Sum{{}, 1}, 1, interner_);
+  if (op == BinaryOp::kLt) AddScaled(d, IndexSum{{}, 1}, 1, interner_);
   return CompareLeZero(std::move(d));
 }
 
 // d <= 0
-Expr Simplifier::CompareLeZero(Sum d) {
+Expr AnalyzerImpl::CompareLeZero(IndexSum d) {
   d = ToSum(FromSum(std::move(d)));
   auto truth = [&](bool value) { return interner_.Intern(MakeBool(value)); };
   if (d.is_constant()) return truth(d.constant <= 0);
   const int64_t gcd = d.Gcd();
-  for (Term& t : d.terms) t.coef /= gcd;
+  for (IndexTerm& t : d.terms) t.coef /= gcd;
   d.constant = -FloorDivInt(-d.constant, gcd);
   if (ProveLeZero(d)) return truth(true);
-  Sum opposite = d;
+  IndexSum opposite = d;
   Scale(opposite, -1);
-  AddScaled(opposite, Sum{{}, 1}, 1, interner_);
+  AddScaled(opposite, IndexSum{{}, 1}, 1, interner_);
   if (ProveLeZero(opposite)) return truth(false);
 
   std::vector<int64_t> factors;
-  for (const Term& t : d.terms) factors.push_back(std::abs(t.coef));
+  for (const IndexTerm& t : d.terms) factors.push_back(std::abs(t.coef));
   std::sort(factors.rbegin(), factors.rend());
   factors.erase(std::unique(factors.begin(), factors.end()), factors.end());
   for (int64_t g : factors) {
     // g*high + low <= 0 where high <= -low/g, and the low terms decide nothing of the rounded quotient.
-    Sum high, low{{}, d.constant};
-    for (const Term& t : d.terms) {
+    IndexSum high, low{{}, d.constant};
+    for (const IndexTerm& t : d.terms) {
       if (t.coef % g == 0) {
         high.terms.push_back({t.atom, t.coef / g});
       } else {
@@ -63,23 +63,23 @@ Expr Simplifier::CompareLeZero(Sum d) {
       return CompareLeZero(std::move(high));
     }
   }
-  for (const Term& t : d.terms) {
+  for (const IndexTerm& t : d.terms) {
     auto* n = Expr(t.atom).As<BinaryNode>();
     if (!n || (t.coef != 1 && t.coef != -1)) continue;
-    Sum rest = d;
+    IndexSum rest = d;
     AddTerm(rest, t.atom, -t.coef, interner_);
     const auto c = AsInt(n->b);
     if (n->op == BinaryOp::kFloorDiv && c && *c > 0) {
       // x//c <= -rest where x <= c*-rest + c - 1, and rest <= x//c where c*rest <= x.
-      const Sum x = ToSum(n->a);
+      const IndexSum x = ToSum(n->a);
       Scale(rest, *c);
       AddScaled(rest, x, t.coef, interner_);
-      if (t.coef > 0) AddScaled(rest, Sum{{}, 1 - *c}, 1, interner_);
+      if (t.coef > 0) AddScaled(rest, IndexSum{{}, 1 - *c}, 1, interner_);
       return CompareLeZero(std::move(rest));
     }
     if (n->op == BinaryOp::kMin || n->op == BinaryOp::kMax) {
       // rest + max(x, y) <= 0 where both sums are, rest + min(x, y) <= 0 where one is.
-      Sum a = rest, b = rest;
+      IndexSum a = rest, b = rest;
       AddScaled(a, ToSum(n->a), t.coef, interner_);
       AddScaled(b, ToSum(n->b), t.coef, interner_);
       const Expr x = CompareLeZero(std::move(a)), y = CompareLeZero(std::move(b));
@@ -92,14 +92,14 @@ Expr Simplifier::CompareLeZero(Sum d) {
 }
 
 // d == 0
-Expr Simplifier::CompareEqZero(Sum d) {
+Expr AnalyzerImpl::CompareEqZero(IndexSum d) {
   d = ToSum(FromSum(std::move(d)));
   auto truth = [&](bool value) { return interner_.Intern(MakeBool(value)); };
   if (d.is_constant()) return truth(d.constant == 0);
   const int64_t gcd = d.Gcd();
   if (d.constant % gcd != 0) return truth(false);
   const int64_t factor = d.terms.front().coef < 0 ? -gcd : gcd;
-  for (Term& t : d.terms) t.coef /= factor;
+  for (IndexTerm& t : d.terms) t.coef /= factor;
   d.constant /= factor;
   const Interval bound = BoundByFacts(d);
   if (!bound.Contains(0)) return truth(false);
@@ -110,9 +110,9 @@ Expr Simplifier::CompareEqZero(Sum d) {
 }
 
 // Terms go to the side where they are positive, and so does the constant unless it would stand alone there.
-Expr Simplifier::BuildComparison(BinaryOp op, const Sum& d) {
-  Sum left, right;
-  for (const Term& t : d.terms) {
+Expr AnalyzerImpl::BuildComparison(BinaryOp op, const IndexSum& d) {
+  IndexSum left, right;
+  for (const IndexTerm& t : d.terms) {
     if (t.coef > 0) {
       left.terms.push_back(t);
     } else {
@@ -135,7 +135,7 @@ Expr Simplifier::BuildComparison(BinaryOp op, const Sum& d) {
 
 // && and ||. Each operand is simplified under the outcome of those before it that leaves it to decide;
 // then operands that the others imply are dropped.
-Expr Simplifier::VisitJunction(BinaryOp op, const Expr& e) {
+Expr AnalyzerImpl::VisitJunction(BinaryOp op, const Expr& e) {
   const bool is_and = op == BinaryOp::kAnd;
   std::vector<Expr> operands;
   std::unordered_set<const ExprNode*> seen;

@@ -2,7 +2,7 @@
 // Sums, products, minima and maxima of index expressions.
 #include <algorithm>
 
-#include "tilewright/arith/simplifier.h"
+#include "tilewright/arith/analyzer_impl.h"
 
 namespace tilewright {
 
@@ -27,12 +27,12 @@ void Flatten(BinaryOp op, const Expr& e, std::vector<Expr>& out) {
 
 }  // namespace
 
-const Sum& Simplifier::ToSum(const Expr& e) {
+const IndexSum& AnalyzerImpl::ToSum(const Expr& e) {
   auto it = sums_.find(e.get());
   if (it != sums_.end()) return it->second;
-  Sum sum;
+  IndexSum sum;
   if (auto i = AsInt(e)) {
-    // INT64_MIN has no negation, which Sum relies on.
+    // INT64_MIN has no negation, which IndexSum relies on.
     if (*i == INT64_MIN) throw SumOverflow();
     sum.constant = *i;
   } else if (auto* n = e.As<BinaryNode>(); n && (n->op == BinaryOp::kAdd || n->op == BinaryOp::kSub)) {
@@ -47,7 +47,7 @@ const Sum& Simplifier::ToSum(const Expr& e) {
   return sums_.emplace(interner_.Intern(e).get(), std::move(sum)).first->second;
 }
 
-void Simplifier::Collect(const Expr& e, int64_t factor, Sum& into) {
+void AnalyzerImpl::Collect(const Expr& e, int64_t factor, IndexSum& into) {
   auto* n = e.As<BinaryNode>();
   if (n && (n->op == BinaryOp::kAdd || n->op == BinaryOp::kSub)) {
     // Only the left spine is walked; the right operand goes through the memo, so that shared operands are
@@ -59,19 +59,19 @@ void Simplifier::Collect(const Expr& e, int64_t factor, Sum& into) {
   AddScaled(into, ToSum(Visit(e)), factor, interner_);
 }
 
-Expr Simplifier::FromSum(Sum sum) {
+Expr AnalyzerImpl::FromSum(IndexSum sum) {
   while (CombineTerms(sum)) {
   }
   return BuildSum(sum);
 }
 
-bool Simplifier::CombineTerms(Sum& sum) {
+bool AnalyzerImpl::CombineTerms(IndexSum& sum) {
   if (sum.terms.empty()) return false;
   if (sum.terms.size() == 1 && sum.terms[0].coef == 1 && sum.constant == 0) return false;
-  for (const Term& t : sum.terms) {
+  for (const IndexTerm& t : sum.terms) {
     auto* n = Expr(t.atom).As<BinaryNode>();
     if (!n) continue;
-    const Term copy = t;
+    const IndexTerm copy = t;
     if (n->op == BinaryOp::kFloorDiv && CombineDivMod(sum, copy)) return true;
     if (n->op == BinaryOp::kFloorMod && CombineModMod(sum, copy)) return true;
   }
@@ -81,8 +81,8 @@ bool Simplifier::CombineTerms(Sum& sum) {
 namespace {
 
 /// `sum` contains `factor` times every term of `part`.
-bool ContainsTerms(const Sum& sum, const Sum& part, int64_t factor) {
-  return !part.terms.empty() && std::all_of(part.terms.begin(), part.terms.end(), [&](const Term& t) {
+bool ContainsTerms(const IndexSum& sum, const IndexSum& part, int64_t factor) {
+  return !part.terms.empty() && std::all_of(part.terms.begin(), part.terms.end(), [&](const IndexTerm& t) {
     int64_t product;
     return !__builtin_mul_overflow(t.coef, factor, &product) && sum.CoefOf(t.atom) == product;
   });
@@ -90,14 +90,14 @@ bool ContainsTerms(const Sum& sum, const Sum& part, int64_t factor) {
 
 }  // namespace
 
-bool Simplifier::CombineDivMod(Sum& sum, const Term& div) {
+bool AnalyzerImpl::CombineDivMod(IndexSum& sum, const IndexTerm& div) {
   auto* n = Expr(div.atom).As<BinaryNode>();
   // By a symbolic divisor only the exact product could combine, which Mul has already distributed.
   const auto c = AsInt(n->b);
   if (!c || *c <= 0 || div.coef % *c != 0) return false;
-  const Sum x = ToSum(n->a);
+  const IndexSum x = ToSum(n->a);
   const int64_t k = div.coef / *c;
-  const Sum mod = ToSum(FloorModConst(x, *c));
+  const IndexSum mod = ToSum(FloorModConst(x, *c));
   const bool to_whole = mod.is_constant() || ContainsTerms(sum, mod, k);  // k*c*(x//c) + k*(x%c) = k*x
   const bool to_mod = !to_whole && ContainsTerms(sum, x, -k);             // -k*x + k*c*(x//c) = -k*(x%c)
   if (!to_whole && !to_mod) return false;
@@ -107,20 +107,20 @@ bool Simplifier::CombineDivMod(Sum& sum, const Term& div) {
   return true;
 }
 
-bool Simplifier::CombineModMod(Sum& sum, const Term& mod) {
+bool AnalyzerImpl::CombineModMod(IndexSum& sum, const IndexTerm& mod) {
   // k*(x%c) + k*c*((x//c)%d) = k*(x%(c*d))
   auto* high = Expr(mod.atom).As<BinaryNode>();
   const auto d = AsInt(high->b);
   if (!d || *d <= 0) return false;
-  for (const Term& t : sum.terms) {
+  for (const IndexTerm& t : sum.terms) {
     auto* low = Expr(t.atom).As<BinaryNode>();
     if (!low || low->op != BinaryOp::kFloorMod || t.atom == mod.atom || mod.coef % t.coef != 0) continue;
     const auto c = AsInt(low->b);
     int64_t product;
     if (!c || *c <= 1 || mod.coef / t.coef != *c || __builtin_mul_overflow(*c, *d, &product)) continue;
     if (FloorDivConst(ToSum(low->a), *c) != high->a) continue;
-    const Term low_term = t;
-    const Sum whole = ToSum(FloorModConst(ToSum(low->a), product));
+    const IndexTerm low_term = t;
+    const IndexSum whole = ToSum(FloorModConst(ToSum(low->a), product));
     AddTerm(sum, mod.atom, -mod.coef, interner_);
     AddTerm(sum, low_term.atom, -low_term.coef, interner_);
     AddScaled(sum, whole, low_term.coef, interner_);
@@ -129,15 +129,15 @@ bool Simplifier::CombineModMod(Sum& sum, const Term& mod) {
   return false;
 }
 
-bool Simplifier::AbsorbIntoMinMax(Sum& sum) {
+bool AnalyzerImpl::AbsorbIntoMinMax(IndexSum& sum) {
   if (sum.terms.size() < 2) return false;
-  for (const Term& t : sum.terms) {
+  for (const IndexTerm& t : sum.terms) {
     auto* n = Expr(t.atom).As<BinaryNode>();
     if (!n || (n->op != BinaryOp::kMin && n->op != BinaryOp::kMax) || (t.coef != 1 && t.coef != -1)) continue;
-    Sum a = sum, b;
+    IndexSum a = sum, b;
     AddTerm(a, t.atom, -t.coef, interner_);
     b = a;
-    const Sum &x = ToSum(n->a), &y = ToSum(n->b);
+    const IndexSum &x = ToSum(n->a), &y = ToSum(n->b);
     AddScaled(a, x, t.coef, interner_);
     AddScaled(b, y, t.coef, interner_);
     // min(8*i + 8, n) - 8*i = min(8, n - 8*i), where that leaves less to compute.
@@ -149,21 +149,21 @@ bool Simplifier::AbsorbIntoMinMax(Sum& sum) {
   return false;
 }
 
-Expr Simplifier::BuildSum(const Sum& sum) {
+Expr AnalyzerImpl::BuildSum(const IndexSum& sum) {
   if (sum.terms.empty()) return Constant(sum.constant);
   if (sum.terms.size() == 1 && sum.terms[0].coef == 1 && sum.constant == 0) return Expr(sum.terms[0].atom);
-  auto scaled = [&](const Term& t, int64_t k) {
+  auto scaled = [&](const IndexTerm& t, int64_t k) {
     return k == 1 ? Expr(t.atom) : interner_.Intern(MakeBinary(BinaryOp::kMul, Expr(t.atom), Constant(k)));
   };
   Expr r;
   auto append = [&](BinaryOp op, const Expr& x) { r = r ? interner_.Intern(MakeBinary(op, r, x)) : x; };
-  for (const Term& t : sum.terms) {
+  for (const IndexTerm& t : sum.terms) {
     if (t.coef > 0) append(BinaryOp::kAdd, scaled(t, t.coef));
   }
   // 8 - i rather than i * -1 + 8.
   const bool constant_first = !r && sum.constant != 0;
   if (constant_first) r = Constant(sum.constant);
-  for (const Term& t : sum.terms) {
+  for (const IndexTerm& t : sum.terms) {
     if (t.coef >= 0) continue;
     if (r) {
       append(BinaryOp::kSub, scaled(t, -t.coef));
@@ -177,7 +177,7 @@ Expr Simplifier::BuildSum(const Sum& sum) {
   return r;
 }
 
-Expr Simplifier::MulAtoms(const ExprNode* a, const ExprNode* b) {
+Expr AnalyzerImpl::MulAtoms(const ExprNode* a, const ExprNode* b) {
   std::vector<Expr> factors;
   Flatten(BinaryOp::kMul, Expr(a), factors);
   Flatten(BinaryOp::kMul, Expr(b), factors);
@@ -189,19 +189,19 @@ Expr Simplifier::MulAtoms(const ExprNode* a, const ExprNode* b) {
   return r;
 }
 
-Expr Simplifier::Mul(const Expr& a, const Expr& b) {
-  const Sum &x = ToSum(a), &y = ToSum(b);
+Expr AnalyzerImpl::Mul(const Expr& a, const Expr& b) {
+  const IndexSum &x = ToSum(a), &y = ToSum(b);
   if (x.is_constant() || y.is_constant()) {
-    Sum r = x.is_constant() ? y : x;
+    IndexSum r = x.is_constant() ? y : x;
     Scale(r, x.is_constant() ? x.constant : y.constant);
     return FromSum(std::move(r));
   }
   if ((x.terms.size() + 1) * (y.terms.size() + 1) > kMaxExpandedTerms + 9) return Atom(BinaryOp::kMul, a, b);
-  Sum r;
+  IndexSum r;
   AddScaled(r, x, y.constant, interner_);
-  AddScaled(r, Sum{y.terms, 0}, x.constant, interner_);
-  for (const Term& s : x.terms) {
-    for (const Term& t : y.terms) {
+  AddScaled(r, IndexSum{y.terms, 0}, x.constant, interner_);
+  for (const IndexTerm& s : x.terms) {
+    for (const IndexTerm& t : y.terms) {
       int64_t coef;
       if (__builtin_mul_overflow(s.coef, t.coef, &coef)) throw SumOverflow();
       AddTerm(r, MulAtoms(s.atom, t.atom).get(), coef, interner_);
@@ -210,13 +210,13 @@ Expr Simplifier::Mul(const Expr& a, const Expr& b) {
   return FromSum(std::move(r));
 }
 
-Expr Simplifier::MinMax(BinaryOp op, const Expr& a, const Expr& b) {
+Expr AnalyzerImpl::MinMax(BinaryOp op, const Expr& a, const Expr& b) {
   std::vector<Expr> operands, kept;
   Flatten(op, a, operands);
   Flatten(op, b, operands);
   // True where x makes y superfluous.
   auto covers = [&](const Expr& x, const Expr& y) {
-    Sum d = op == BinaryOp::kMin ? ToSum(x) : ToSum(y);
+    IndexSum d = op == BinaryOp::kMin ? ToSum(x) : ToSum(y);
     AddScaled(d, op == BinaryOp::kMin ? ToSum(y) : ToSum(x), -1, interner_);
     return ProveLeZero(d);
   };

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tilewright/arith/sum.h"
+#include "tilewright/arith/index_sum.h"
 
 #include <algorithm>
 #include <numeric>
 
 namespace tilewright {
 
-int64_t Sum::CoefOf(const ExprNode* atom) const {
-  for (const Term& t : terms) {
+int64_t IndexSum::CoefOf(const ExprNode* atom) const {
+  for (const IndexTerm& t : terms) {
     if (t.atom == atom) return t.coef;
   }
   return 0;
 }
 
-int64_t Sum::Gcd() const {
+int64_t IndexSum::Gcd() const {
   int64_t g = 0;
-  for (const Term& t : terms) g = std::gcd(g, t.coef);
+  for (const IndexTerm& t : terms) g = std::gcd(g, t.coef);
   return g;
 }
 
@@ -32,16 +32,16 @@ void Accumulate(int64_t& into, int64_t value, int64_t factor) {
 
 }  // namespace
 
-void AddScaled(Sum& into, const Sum& other, int64_t factor, Interner& interner) {
+void AddScaled(IndexSum& into, const IndexSum& other, int64_t factor, ExprInterner& interner) {
   if (factor == 0) return;
   Accumulate(into.constant, other.constant, factor);
   if (other.terms.empty()) return;
-  std::vector<Term> merged;
+  std::vector<IndexTerm> merged;
   merged.reserve(into.terms.size() + other.terms.size());
   auto a = into.terms.begin(), a_end = into.terms.end();
-  for (const Term& b : other.terms) {
+  for (const IndexTerm& b : other.terms) {
     while (a != a_end && a->atom != b.atom && interner.Less(a->atom, b.atom)) merged.push_back(*a++);
-    Term t{b.atom, 0};
+    IndexTerm t{b.atom, 0};
     if (a != a_end && a->atom == b.atom) t.coef = a++->coef;
     Accumulate(t.coef, b.coef, factor);
     if (t.coef != 0) merged.push_back(t);
@@ -50,7 +50,7 @@ void AddScaled(Sum& into, const Sum& other, int64_t factor, Interner& interner) 
   into.terms = std::move(merged);
 }
 
-void AddTerm(Sum& into, const ExprNode* atom, int64_t coef, Interner& interner) {
+void AddTerm(IndexSum& into, const ExprNode* atom, int64_t coef, ExprInterner& interner) {
   if (coef == 0) return;
   auto at = into.terms.begin();
   while (at != into.terms.end() && at->atom != atom && interner.Less(at->atom, atom)) ++at;
@@ -63,15 +63,15 @@ void AddTerm(Sum& into, const ExprNode* atom, int64_t coef, Interner& interner) 
   if (at->coef == 0) into.terms.erase(at);
 }
 
-void Scale(Sum& into, int64_t factor) {
+void Scale(IndexSum& into, int64_t factor) {
   if (factor == 0) {
-    into = Sum();
+    into = IndexSum();
     return;
   }
   int64_t c = 0;
   Accumulate(c, into.constant, factor);
   into.constant = c;
-  for (Term& t : into.terms) {
+  for (IndexTerm& t : into.terms) {
     int64_t k = 0;
     Accumulate(k, t.coef, factor);
     t.coef = k;

@@ -10,15 +10,15 @@
 
 namespace tilewright {
 
-struct Term {
+struct IndexTerm {
   const ExprNode* atom;  ///< kept alive by the interner
   int64_t coef;          ///< not 0
-  friend bool operator==(const Term&, const Term&) = default;
+  friend bool operator==(const IndexTerm&, const IndexTerm&) = default;
 };
 
 /// constant + the sum of coef * atom, atoms ascending in the interner's order and distinct.
-struct Sum {
-  std::vector<Term> terms;
+struct IndexSum {
+  std::vector<IndexTerm> terms;
   int64_t constant = 0;
 
   bool is_constant() const { return terms.empty(); }
@@ -26,17 +26,17 @@ struct Sum {
   int64_t CoefOf(const ExprNode* atom) const;
   /// The gcd of all coefficients; 0 for a constant.
   int64_t Gcd() const;
-  friend bool operator==(const Sum&, const Sum&) = default;
+  friend bool operator==(const IndexSum&, const IndexSum&) = default;
 };
 
 /// Thrown where a coefficient would overflow; what was attempted is then left undone. Never leaves arith.
 struct SumOverflow {};
 
 /// into += other * factor.
-void AddScaled(Sum& into, const Sum& other, int64_t factor, Interner& interner);
+void AddScaled(IndexSum& into, const IndexSum& other, int64_t factor, ExprInterner& interner);
 /// into += atom * coef.
-void AddTerm(Sum& into, const ExprNode* atom, int64_t coef, Interner& interner);
+void AddTerm(IndexSum& into, const ExprNode* atom, int64_t coef, ExprInterner& interner);
 /// into *= factor.
-void Scale(Sum& into, int64_t factor);
+void Scale(IndexSum& into, int64_t factor);
 
 }  // namespace tilewright

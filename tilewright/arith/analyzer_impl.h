@@ -3,13 +3,13 @@
 // expressions in canonical form.
 #pragma once
 
+#include "tilewright/arith/index_sum.h"
 #include "tilewright/arith/interval.h"
-#include "tilewright/arith/sum.h"
 #include "tilewright/ir/expr.h"
 
 namespace tilewright {
 
-class Simplifier {
+class AnalyzerImpl {
  public:
   // ---- Facts (facts.cc).
   void BindRange(const Var& var, const Range& range);
@@ -28,23 +28,23 @@ class Simplifier {
 
   // ---- Sums (simplify_sum.cc).
   /// A canonical index expression as a sum; the reference lives as long as the interner.
-  const Sum& ToSum(const Expr& canonical);
+  const IndexSum& ToSum(const Expr& canonical);
   /// The canonical expression of a sum, after the terms that combine have been combined.
-  Expr FromSum(Sum sum);
+  Expr FromSum(IndexSum sum);
   Expr Constant(int64_t value) { return interner_.Intern(Expr(value)); }
 
   // ---- Bounds and proofs (bounds.cc). All operands canonical.
   /// Of an integer or bool scalar, from the bounds of its parts.
   Interval Bound(const Expr& e);
-  Interval Bound(const Sum& s);
+  Interval Bound(const IndexSum& s);
   /// As Bound, and by the facts that relate variables.
-  Interval BoundByFacts(const Sum& s);
+  Interval BoundByFacts(const IndexSum& s);
   /// s <= 0 follows from bounds and facts.
-  bool ProveLeZero(const Sum& s);
+  bool ProveLeZero(const IndexSum& s);
   Modular ModularOf(const Expr& e);
-  Modular ModularOf(const Sum& s);
+  Modular ModularOf(const IndexSum& s);
 
-  Interner& interner() { return interner_; }
+  ExprInterner& interner() { return interner_; }
 
  private:
   /// Conditions within one expression are assumed up to this nesting.
@@ -56,7 +56,7 @@ class Simplifier {
     std::unordered_map<const ExprNode*, Modular> residues;
   };
   struct Fact {
-    Sum sum;               ///< <= 0
+    IndexSum sum;          ///< <= 0
     const VarNode* owner;  ///< the variable whose range states it; null for an assumption
   };
   /// What EndScope restores.
@@ -72,8 +72,8 @@ class Simplifier {
   void ClearMemos();
   void Learn(const Expr& condition, bool value);
   void LearnComparison(BinaryOp op, const Expr& a, const Expr& b);
-  void LearnLeZero(Sum sum, const VarNode* owner);
-  void LearnNotZero(const Sum& sum);
+  void LearnLeZero(IndexSum sum, const VarNode* owner);
+  void LearnNotZero(const IndexSum& sum);
   void LearnBound(const ExprNode* atom, Interval interval);
   void LearnResidue(const ExprNode* atom, Modular residue);
   void LearnTruth(const Expr& condition, bool value);
@@ -94,12 +94,12 @@ class Simplifier {
   Expr IndexBinary(BinaryOp op, const Expr& a, const Expr& b);
 
   // simplify_sum.cc
-  void Collect(const Expr& e, int64_t factor, Sum& into);
-  bool CombineTerms(Sum& sum);
-  bool CombineDivMod(Sum& sum, const Term& div);
-  bool CombineModMod(Sum& sum, const Term& mod);
-  bool AbsorbIntoMinMax(Sum& sum);
-  Expr BuildSum(const Sum& sum);
+  void Collect(const Expr& e, int64_t factor, IndexSum& into);
+  bool CombineTerms(IndexSum& sum);
+  bool CombineDivMod(IndexSum& sum, const IndexTerm& div);
+  bool CombineModMod(IndexSum& sum, const IndexTerm& mod);
+  bool AbsorbIntoMinMax(IndexSum& sum);
+  Expr BuildSum(const IndexSum& sum);
   Expr Mul(const Expr& a, const Expr& b);
   Expr MulAtoms(const ExprNode* a, const ExprNode* b);
   Expr MinMax(BinaryOp op, const Expr& a, const Expr& b);
@@ -108,35 +108,42 @@ class Simplifier {
   Expr FloorDivide(const Expr& a, const Expr& b);
   Expr FloorModulo(const Expr& a, const Expr& b);
   Expr Truncated(BinaryOp op, const Expr& a, const Expr& b);
-  Expr FloorDivConst(const Sum& a, int64_t c);
-  Expr FloorModConst(const Sum& a, int64_t c);
-  void SplitBy(const Sum& a, int64_t c, Sum& quotient, Sum& rest);
-  bool IsMultiple(const Term& t, int64_t c);
-  void AddQuotient(Sum& into, const Term& t, int64_t c);
-  std::optional<int64_t> BlockOf(const Sum& s, int64_t c);
-  std::vector<int64_t> CommonDivisors(const Sum& s, int64_t c);
-  std::optional<Sum> DropLow(Sum& rest, int64_t c);
-  void SplitSymbolic(const Sum& a, const Expr& b, Sum& quotient, Sum& rest);
+  Expr FloorDivConst(const IndexSum& a, int64_t c);
+  Expr FloorModConst(const IndexSum& a, int64_t c);
+  void SplitBy(const IndexSum& a, int64_t c, IndexSum& quotient, IndexSum& rest);
+  bool IsMultiple(const IndexTerm& t, int64_t c);
+  void AddQuotient(IndexSum& into, const IndexTerm& t, int64_t c);
+  std::optional<int64_t> BlockOf(const IndexSum& s, int64_t c);
+  std::vector<int64_t> CommonDivisors(const IndexSum& s, int64_t c);
+  std::optional<IndexSum> DropLow(IndexSum& rest, int64_t c);
+  void SplitSymbolic(const IndexSum& a, const Expr& b, IndexSum& quotient, IndexSum& rest);
 
   // simplify_logic.cc
   Expr Compare(BinaryOp op, const Expr& a, const Expr& b);
-  Expr CompareLeZero(Sum d);
-  Expr CompareEqZero(Sum d);
-  Expr BuildComparison(BinaryOp op, const Sum& d);
+  Expr CompareLeZero(IndexSum d);
+  Expr CompareEqZero(IndexSum d);
+  Expr BuildComparison(BinaryOp op, const IndexSum& d);
   Expr KnownTruth(const Expr& comparison);
   Expr VisitJunction(BinaryOp op, const Expr& e);
+
+  // simplify_vector.cc
+  Expr OtherBinary(BinaryOp op, const Expr& a, const Expr& b);
+  Expr FoldFloats(BinaryOp op, const Expr& a, const Expr& b);
+  Expr VectorBinary(BinaryOp op, const Expr& a, const Expr& b);
+  /// Interns an expression whose operands may not be.
+  Expr InternTree(const Expr& e);
 
   // bounds.cc
   Interval BoundUncached(const Expr& e);
   Modular ModularOfUncached(const Expr& e);
-  int64_t UpperBound(const Sum& s, int64_t target, int& budget, int depth);
-  int64_t BoundByFact(const Sum& s, const Sum& fact, int64_t have, int64_t want, int64_t target, int& budget,
-                      int depth);
-  int64_t BoundByProducts(const Sum& s, const Term& t, int64_t target, int& budget, int depth);
-  int64_t BoundByReplacing(const Sum& s, const Term& t, int64_t target, int& budget, int depth);
+  int64_t UpperBound(const IndexSum& s, int64_t target, int& budget, int depth);
+  int64_t BoundByFact(const IndexSum& s, const IndexSum& fact, int64_t have, int64_t want, int64_t target,
+                      int& budget, int depth);
+  int64_t BoundByProducts(const IndexSum& s, const IndexTerm& t, int64_t target, int& budget, int depth);
+  int64_t BoundByReplacing(const IndexSum& s, const IndexTerm& t, int64_t target, int& budget, int depth);
 
-  Interner interner_;
-  std::unordered_map<const ExprNode*, Sum> sums_;
+  ExprInterner interner_;
+  std::unordered_map<const ExprNode*, IndexSum> sums_;
   std::unordered_map<const ExprNode*, bool> never_traps_;
   std::vector<Memo> memos_ = std::vector<Memo>(1);
   std::vector<Scope> scopes_;
