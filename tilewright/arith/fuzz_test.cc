@@ -3,6 +3,9 @@
 // TILEWRIGHT_FUZZ_CASES and TILEWRIGHT_FUZZ_SEED choose how many (of 20000) and which.
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <cmath>
+
 #include "tilewright/arith/analyzer.h"
 #include "tilewright/arith/test_random_expr.h"
 
@@ -103,6 +106,53 @@ bool RunCase(uint64_t seed, int depth) {
                          << (scene.j_extent ? "\n  j in [0, " + ToString(scene.j_extent) + ")" : "")
                          << "\n  with TILEWRIGHT_FUZZ_SEED=" << seed;
   return problem.empty();
+}
+
+/// Bit for bit, but for the bits of a NaN.
+bool SameValue(const ScalarValue& a, const ScalarValue& b) {
+  auto *x = std::get_if<double>(&a), *y = std::get_if<double>(&b);
+  if (!x || !y) return a == b;
+  return std::isnan(*x) ? std::isnan(*y) : std::bit_cast<uint64_t>(*x) == std::bit_cast<uint64_t>(*y);
+}
+
+std::string ToText(const std::optional<ScalarValue>& v) {
+  if (!v) return "undefined";
+  return std::visit([](auto x) { return std::to_string(x); }, *v);
+}
+
+/// Floats, narrow integers and vectors, lane by lane, outside what bounds are known of.
+bool RunOtherTypes(uint64_t seed, int depth) {
+  Scene scene;
+  RandomExpr random(seed, scene.vars);
+  scene.Choose(random);
+  scene.j_extent = nullptr;
+  const int lanes = int(random.Int(2, 8));
+  Expr e = random.Chance(40)   ? random.Float(random.Chance(50) ? kF32 : kF64, depth)
+           : random.Chance(60) ? random.Vector(lanes, depth)
+                               : random.Narrow(depth);
+  if (random.Chance(15)) e = random.Comparison(e, e.dtype().is_float() ? random.Float(e.dtype(), 1) : e);
+  Analyzer analyzer;
+  scene.Tell(analyzer);
+  const Expr simple = analyzer.Simplify(e);
+  bool agreed = simple.dtype() == e.dtype();
+  EXPECT_TRUE(agreed) << simple.dtype().ToString() << " of " << ToString(e);
+  ForEachAssignment(scene.vars, scene.ranges, [&](const VarValues& values) {
+    for (int lane = 0; lane < e.dtype().lanes && agreed && scene.Possible(values); ++lane) {
+      const auto expected = EvalScalar(e, values, lane), actual = EvalScalar(simple, values, lane);
+      agreed = !expected || (actual && SameValue(*expected, *actual));
+      EXPECT_TRUE(agreed) << ToString(e) << "\n  became " << ToString(simple) << "\n  which is "
+                          << ToText(actual) << " and not " << ToText(expected) << " in lane " << lane
+                          << "\n  with TILEWRIGHT_FUZZ_SEED=" << seed;
+    }
+  });
+  return agreed;
+}
+
+TEST(Fuzz, FloatsNarrowIntegersAndVectorsAgreeWithEvaluation) {
+  const uint64_t seed = FuzzSeed();
+  const int cases = FuzzCases(4000);
+  int failures = 0;
+  for (int c = 0; c < cases && failures < 5; ++c) failures += !RunOtherTypes(seed + uint64_t(c), 2 + c % 3);
 }
 
 TEST(Fuzz, SimplifyBoundsAndResiduesAgreeWithEvaluation) {

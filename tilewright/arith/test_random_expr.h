@@ -109,21 +109,57 @@ class RandomExpr {
     }
   }
 
-  const std::vector<Var>& vars() const { return vars_; }
-
- private:
-  Expr Leaf() {
-    return Chance(25) ? Expr(Constant()) : Expr(vars_[size_t(Int(0, int64_t(vars_.size()) - 1))]);
+  /// Floats of type `t`, special ones among the constants.
+  Expr Float(DataType t, int depth) {
+    if (depth <= 0 || Chance(15)) {
+      static const double kSpecial[] = {
+          0.0, -0.0, 1, -1, 0.5, -8, 3, 0.25, __builtin_inf(), __builtin_nan("")};
+      return Chance(50) ? MakeConst(t, kSpecial[Int(0, 9)]) : MakeCast(t, Leaf());
+    }
+    const Expr a = Float(t, depth - 1), b = Chance(30) ? a : Float(t, depth - 1);
+    switch (Int(0, 7)) {
+      case 0:
+        return a + b;
+      case 1:
+        return a - b;
+      case 2:
+        return a * b;
+      case 3:
+        return a / b;
+      case 4:
+        return Min(a, b);
+      case 5:
+        return Max(a, b);
+      case 6:
+        return a * MakeConst(t, -1);
+      default:
+        return MakeSelect(Comparison(a, Float(t, depth - 1)), a, b);
+    }
   }
 
-  int64_t Constant() {
-    static const int64_t kUseful[] = {-8, -4, -2, -1, 0, 1, 2, 3, 4, 6, 7, 8, 12, 14, 16};
-    return Chance(70) ? kUseful[Int(0, 14)] : Int(-20, 20);
-  }
-
-  Expr Divisor(int depth) {
-    static const int64_t kUseful[] = {2, 2, 3, 4, 4, 6, 7, 8, 12, 14, 16, -2, -4};
-    return Chance(80) ? Expr(kUseful[Int(0, 12)]) : Index(depth - 1);
+  /// Vectors of indices: operations on ramps and broadcasts.
+  Expr Vector(int lanes, int depth) {
+    if (depth <= 0 || Chance(15)) {
+      return Chance(50) ? MakeBroadcast(Index(1), lanes) : MakeRamp(Index(1), Expr(Int(-3, 9)), lanes);
+    }
+    const Expr a = Vector(lanes, depth - 1), b = Chance(20) ? a : Vector(lanes, depth - 1);
+    switch (Int(0, 7)) {
+      case 0:
+      case 1:
+        return a + b;
+      case 2:
+        return a - b;
+      case 3:
+        return a * (Chance(70) ? MakeBroadcast(Expr(Constant()), lanes) : b);
+      case 4:
+        return FloorDiv(a, MakeBroadcast(Divisor(1), lanes));
+      case 5:
+        return FloorMod(a, MakeBroadcast(Divisor(1), lanes));
+      case 6:
+        return Chance(50) ? Min(a, b) : Max(a, b);
+      default:
+        return MakeSelect(Comparison(a, Vector(lanes, depth - 1)), a, b);
+    }
   }
 
   Expr Comparison(const Expr& a, const Expr& b) {
@@ -141,6 +177,23 @@ class RandomExpr {
       default:
         return Ne(a, b);
     }
+  }
+
+  const std::vector<Var>& vars() const { return vars_; }
+
+ private:
+  Expr Leaf() {
+    return Chance(25) ? Expr(Constant()) : Expr(vars_[size_t(Int(0, int64_t(vars_.size()) - 1))]);
+  }
+
+  int64_t Constant() {
+    static const int64_t kUseful[] = {-8, -4, -2, -1, 0, 1, 2, 3, 4, 6, 7, 8, 12, 14, 16};
+    return Chance(70) ? kUseful[Int(0, 14)] : Int(-20, 20);
+  }
+
+  Expr Divisor(int depth) {
+    static const int64_t kUseful[] = {2, 2, 3, 4, 4, 6, 7, 8, 12, 14, 16, -2, -4};
+    return Chance(80) ? Expr(kUseful[Int(0, 12)]) : Index(depth - 1);
   }
 
   Expr LetOf(int depth) {

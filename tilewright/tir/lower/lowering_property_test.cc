@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <random>
 
-#include "tilewright/arith/random_expr.h"
+#include "tilewright/arith/test_random_expr.h"
 #include "tilewright/tir/interpreter.h"
 #include "tilewright/tir/lower/lower.h"
 #include "tilewright/tir/verify.h"
