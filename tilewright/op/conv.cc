@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolution and its transpose, over any number of spatial axes. x is [N, C, spatial...].
+#include "tilewright/op/chains.h"
 #include "tilewright/op/common.h"
 #include "tilewright/op/window.h"
 
@@ -87,32 +88,73 @@ std::string MainSuffix(const LowerContext& ctx) {
   return ctx.Has(2) || ComputeType(t) != t ? ".conv" : "";
 }
 
-std::vector<te::Tensor> LowerConv(const LowerContext& ctx) {
+/// The sum at a logical index of the output over `channels` channels from `first` on (counted within the
+/// group).
+te::Body ConvSum(const LowerContext& ctx, const std::function<Expr(const Indices&)>& read, const Indices& o,
+                 const Expr& first, const Expr& channels) {
   const auto& attrs = ctx.Attr<ConvAttrs>();
   const auto& w = ctx.InputType(1).shape;
   const Window window = WindowOf(attrs, w);
   const Expr per_group = w[1], filters = FloorDiv(w[0], Expr(attrs.groups));
   const bool single = IsInt(per_group, 1);
-  const DataType dtype = ctx.InputType(0).dtype;
-  auto read = PaddedRead(ctx, window, MakeConst(dtype, 0));
-  te::Tensor main = ctx.Compute(
-      [&](const Indices& o) -> te::Body {
-        std::vector<IterVar> axes;
-        if (!single) axes.push_back(te::ReduceAxis(per_group, "c"));
-        const Expr c = single ? Expr(0) : Expr(axes[0].var);
-        for (size_t d = 0; d < window.kernel.size(); ++d) {
-          axes.push_back(te::ReduceAxis(window.kernel[d], fmt::format("k{}", d)));
-        }
-        Indices from = {o[0], attrs.groups == 1 ? c : FloorDiv(o[1], filters) * per_group + c};
-        Indices weight = {o[1], c};
-        for (size_t d = 0; d < window.kernel.size(); ++d) {
-          const Expr k = axes[d + !single].var;
-          from.push_back(o[d + 2] * Expr(window.strides[d]) + k * Expr(window.dilations[d]));
-          weight.push_back(k);
-        }
-        return te::Sum(ToCompute(read(from)) * ToCompute(ctx.Read(1, weight)), axes);
+  std::vector<IterVar> axes;
+  if (!single) axes.push_back(te::ReduceAxis(channels, "c"));
+  const Expr c = single ? Expr(0) : first + axes[0].var;
+  for (size_t d = 0; d < window.kernel.size(); ++d) {
+    axes.push_back(te::ReduceAxis(window.kernel[d], fmt::format("k{}", d)));
+  }
+  Indices from = {o[0], attrs.groups == 1 ? c : FloorDiv(o[1], filters) * per_group + c};
+  Indices weight = {o[1], c};
+  for (size_t d = 0; d < window.kernel.size(); ++d) {
+    const Expr k = axes[d + !single].var;
+    from.push_back(o[d + 2] * Expr(window.strides[d]) + k * Expr(window.dilations[d]));
+    weight.push_back(k);
+  }
+  return te::Sum(ToCompute(read(from)) * ToCompute(ctx.Read(1, weight)), axes);
+}
+
+/// Channels per run when the rule for blocked results is to sum in runs; 0 when in one chain.
+int64_t ChannelsPerRun(const LowerContext& ctx) {
+  const auto& w = ctx.InputType(1).shape;
+  const auto channels = AsInt(w[1]), taps = AsInt(Product({w.begin() + 2, w.end()}));
+  const int64_t block = ctx.InputType(0).layout.BlockOf(1);
+  if (!channels || !taps || ctx.OutputType().layout.natural() || *channels % block) return 0;
+  const int64_t run = RunLength(*channels, *taps, block);
+  return run < *channels ? run : 0;
+}
+
+std::vector<te::Tensor> LowerConv(const LowerContext& ctx) {
+  const auto& attrs = ctx.Attr<ConvAttrs>();
+  const auto& w = ctx.InputType(1).shape;
+  auto read = PaddedRead(ctx, WindowOf(attrs, w), MakeConst(ctx.InputType(0).dtype, 0));
+  Annotations annotations = ConvAnnotations(ctx, attrs, "conv", IsInt(w[1], 1) && attrs.groups > 1);
+  const int64_t run = ChannelsPerRun(ctx);
+  if (run == 0) {
+    te::Tensor main = ctx.Compute([&](const Indices& o) { return ConvSum(ctx, read, o, Expr(0), w[1]); }, 0,
+                                  annotations, MainSuffix(ctx));
+    return Epilogue(ctx, main);
+  }
+  const Layout& layout = ctx.OutputType().layout;
+  const int rank = ctx.OutputType().rank();
+  const Expr count(*AsInt(w[1]) / run);
+  std::vector<Expr> shape = layout.PhysicalShape(ctx.OutputType().shape);
+  shape.insert(shape.begin(), count);
+  annotations["runs"] = true;
+  te::Tensor runs = ctx.Intermediate(
+      "runs", shape,
+      [&](const Indices& i) {
+        const Indices o = layout.ToLogical({i.begin() + 1, i.end()}, rank);
+        return ConvSum(ctx, read, o, i[0] * Expr(run), Expr(run));
       },
-      0, ConvAnnotations(ctx, attrs, "conv", single && attrs.groups > 1), MainSuffix(ctx));
+      annotations);
+  te::Tensor main = ctx.Compute(
+      [&](const Indices& o) {
+        IterVar r = te::ReduceAxis(count, "run");
+        Indices at = layout.ToPhysical(o);
+        at.insert(at.begin(), r.var);
+        return te::Sum(runs(at), {r});
+      },
+      0, {}, MainSuffix(ctx));
   return Epilogue(ctx, main);
 }
 
@@ -238,16 +280,15 @@ te::Tensor Spread(const LowerContext& ctx, const Window& window) {
   });
 }
 
-std::vector<te::Tensor> LowerConvTranspose(const LowerContext& ctx) {
+/// The sum over channels and taps, read from an argument that is spread with zeros: a plain convolution with
+/// the window mirrored.
+te::Tensor SumOverSpread(const LowerContext& ctx, const Annotations& annotations) {
   const auto& attrs = ctx.Attr<ConvTransposeAttrs>();
   const auto &x = ctx.InputType(0).shape, &w = ctx.InputType(1).shape;
   const Window window = WindowOf(attrs, w);
   const Expr per_group = FloorDiv(x[1], Expr(attrs.groups)), filters = w[1];
   te::Tensor spread = Spread(ctx, window);
-  // Over the spread argument it is a convolution like any other, but for the order of the weight's axes.
-  Annotations annotations = ConvAnnotations(ctx, attrs, "conv", false);
-  annotations["transposed"] = true;
-  te::Tensor main = ctx.Compute(
+  return ctx.Compute(
       [&](const Indices& o) {
         std::vector<IterVar> axes = {te::ReduceAxis(per_group, "c")};
         Expr c = axes[0].var, filter = o[1];
@@ -267,7 +308,98 @@ std::vector<te::Tensor> LowerConvTranspose(const LowerContext& ctx) {
             axes);
       },
       0, annotations, MainSuffix(ctx));
-  return Epilogue(ctx, main);
+}
+
+/// Whether outputs fall into phases: the stride divides window and result along every axis, so that outputs
+/// which are equal modulo the stride meet the same taps.
+bool HasPhases(const LowerContext& ctx) {
+  const auto& attrs = ctx.Attr<ConvTransposeAttrs>();
+  if (attrs.groups != 1) return false;
+  for (size_t d = 0; d < attrs.strides.size(); ++d) {
+    const auto kernel = AsInt(ctx.InputType(1).shape[d + 2]), out = AsInt(ctx.OutputType().shape[d + 2]);
+    if (!kernel || !out || !AsInt(ctx.InputType(0).shape[d + 2]) || *kernel % attrs.strides[d] ||
+        *out % attrs.strides[d] || attrs.dilations[d] != 1)
+      return false;
+  }
+  return true;
+}
+
+/// x with the border that phases reach beyond it, at logical indices that count from the border's start.
+te::Tensor PhaseBorder(const LowerContext& ctx, const std::vector<int64_t>& before,
+                       const std::vector<int64_t>& behind) {
+  const TensorType& x = ctx.InputType(0);
+  std::vector<Expr> shape = {x.shape[0], x.shape[1]};
+  for (size_t d = 0; d < before.size(); ++d) shape.push_back(x.shape[d + 2] + Expr(before[d] + behind[d]));
+  return ctx.Intermediate("pad", x.layout.PhysicalShape(shape), [&](const Indices& physical) {
+    Indices from = x.layout.ToLogical(physical, x.rank());
+    std::vector<Expr> inside;
+    for (size_t d = 0; d < before.size(); ++d) {
+      Expr& at = from[d + 2];
+      at = at - Expr(before[d]);
+      if (before[d] > 0) inside.push_back(at >= Expr(0));
+      if (behind[d] > 0) inside.push_back(at < x.shape[d + 2]);
+    }
+    Expr value = ctx.Read(0, from);
+    return inside.empty() ? value : MakeIfThenElse(AllOf(inside), value, MakeConst(value.dtype(), 0));
+  });
+}
+
+/// The sum by phase: output h = s q + r takes the taps k = s j + (r + p) % s, at q + (r + p) / s - j; no
+/// product with a zero between the elements is made. A stage [r..., n, c, q...] and its interleaving.
+te::Tensor SumByPhase(const LowerContext& ctx, Annotations annotations) {
+  const auto& attrs = ctx.Attr<ConvTransposeAttrs>();
+  const TensorType &x = ctx.InputType(0), &out = ctx.OutputType();
+  const auto& w = ctx.InputType(1).shape;
+  const size_t spatial = attrs.strides.size();
+  std::vector<int64_t> taps, before, behind;
+  std::vector<Expr> shape = {out.shape[0], out.shape[1]}, phases;
+  for (size_t d = 0; d < spatial; ++d) {
+    const int64_t s = attrs.strides[d], p = attrs.pads[d], count = *AsInt(out.shape[d + 2]) / s;
+    taps.push_back(*AsInt(w[d + 2]) / s);
+    // The first position is that of r = 0 and the last tap, the last that of r = s - 1 and the first tap.
+    before.push_back(std::max<int64_t>(0, taps[d] - 1 - p / s));
+    shape.push_back(Expr(count));
+    phases.push_back(Expr(s));
+    const auto extent = AsInt(x.shape[d + 2]);
+    behind.push_back(std::max<int64_t>(0, count - 1 + (s - 1 + p) / s - (*extent - 1)));
+  }
+  te::Tensor border = PhaseBorder(ctx, before, behind);
+  std::vector<Expr> all = out.layout.PhysicalShape(shape);
+  all.insert(all.begin(), phases.begin(), phases.end());
+  annotations["phases"] = int64_t(spatial);
+  te::Tensor sums = ctx.Intermediate(
+      "phases", all,
+      [&](const Indices& i) {
+        const Indices o = out.layout.ToLogical({i.begin() + std::ptrdiff_t(spatial), i.end()}, out.rank());
+        std::vector<IterVar> axes = {te::ReduceAxis(x.shape[1], "c")};
+        Indices from = {o[0], axes[0].var}, weight = {axes[0].var, o[1]};
+        for (size_t d = 0; d < spatial; ++d) {
+          axes.push_back(te::ReduceAxis(Expr(taps[d]), fmt::format("k{}", d)));
+          const Expr s(attrs.strides[d]), shifted = i[d] + Expr(attrs.pads[d]), j = axes.back().var;
+          from.push_back(o[d + 2] + FloorDiv(shifted, s) + (Expr(before[d]) - j));
+          weight.push_back(j * s + FloorMod(shifted, s));
+        }
+        return te::Sum(ToCompute(border(x.layout.ToPhysical(from))) * ToCompute(ctx.Read(1, weight)), axes);
+      },
+      annotations);
+  return ctx.Compute(
+      [&](const Indices& o) {
+        Indices at = {o[0], o[1]}, phase;
+        for (size_t d = 0; d < spatial; ++d) {
+          at.push_back(FloorDiv(o[d + 2], Expr(attrs.strides[d])));
+          phase.push_back(FloorMod(o[d + 2], Expr(attrs.strides[d])));
+        }
+        at = out.layout.ToPhysical(at);
+        at.insert(at.begin(), phase.begin(), phase.end());
+        return sums(at);
+      },
+      0, {}, MainSuffix(ctx));
+}
+
+std::vector<te::Tensor> LowerConvTranspose(const LowerContext& ctx) {
+  Annotations annotations = ConvAnnotations(ctx, ctx.Attr<ConvTransposeAttrs>(), "conv", false);
+  annotations["transposed"] = true;
+  return Epilogue(ctx, HasPhases(ctx) ? SumByPhase(ctx, annotations) : SumOverSpread(ctx, annotations));
 }
 
 TW_OP(ConvTranspose) = OpDef{

@@ -2,6 +2,7 @@
 // Matrix products and Einstein sums.
 #include <map>
 
+#include "tilewright/op/chains.h"
 #include "tilewright/op/common.h"
 
 namespace tilewright {
@@ -58,22 +59,6 @@ Expr ReadMatrix(const LowerContext& ctx, size_t i, const Indices& out, Expr row,
   return ToCompute(ctx.Read(i, at));
 }
 
-/// The longest run of products that is summed in one chain. The error of a chain grows with its length, that
-/// of a sum of chains with the length of one and the number of them (Higham, "The accuracy of floating point
-/// summation", 1993, section 3), so that a long inner dimension is cut into about its square root of runs.
-constexpr int64_t kLongestChain = 512;
-
-/// The length of runs for inner extent k: a divisor of it, at most the longest chain; k itself when it is
-/// short enough for one accumulator to serve or has no fitting divisor.
-int64_t ChainLength(const Expr& k) {
-  const int64_t n = AsInt(k).value_or(0);
-  if (n < kLongestChain * 8) return n;
-  for (int64_t run = kLongestChain; run * 8 >= kLongestChain; --run) {
-    if (n % run == 0) return run;
-  }
-  return n;
-}
-
 /// The product as a sum over runs of the inner dimension, each run a product of its own.
 te::Tensor ProductOfRuns(const LowerContext& ctx, const MatMulAttrs& attrs, int64_t k, int64_t run,
                          const std::string& suffix) {
@@ -90,7 +75,7 @@ te::Tensor ProductOfRuns(const LowerContext& ctx, const MatMulAttrs& attrs, int6
                          Expr b = ReadMatrix(ctx, 1, out, depth, out[rank - 1], attrs.transpose_b);
                          return te::Sum(a * b, {r});
                        },
-                       {{"rule", std::string("matmul")}});
+                       {{"rule", std::string("matmul")}, {"runs", true}});
   return ctx.Compute(
       [&](const Indices& i) {
         IterVar r = te::ReduceAxis(Expr(k / run), "run");
@@ -120,7 +105,7 @@ te::Tensor ProductOfChains(const LowerContext& ctx, const MatMulAttrs& attrs, co
 std::vector<te::Tensor> LowerMatMul(const LowerContext& ctx) {
   const auto& attrs = ctx.Attr<MatMulAttrs>();
   const Expr k = DimsOf(ctx.InputType(0).shape, ctx.InputType(1).shape, attrs).ka;
-  const int64_t run = ChainLength(k);
+  const int64_t run = RunLength(AsInt(k).value_or(0), 1, 1);
   const DataType result = ctx.OutputType().dtype;
   const bool rounds = ComputeType(result) != result;
   const bool cut = AsInt(k) && run < *AsInt(k) && ctx.OutputType().layout.natural();

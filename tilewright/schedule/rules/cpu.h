@@ -3,6 +3,9 @@
 // (rules.cc) decides which. All leave the function legal and complete; none depends on another having run.
 #pragma once
 
+#include <optional>
+
+#include "tilewright/schedule/rules/register_tile.h"
 #include "tilewright/schedule/rules/rules.h"
 
 namespace tilewright::cpu {
@@ -28,18 +31,25 @@ bool ScheduleConv(Schedule& s, const BlockRef& conv, const RuleContext& context)
 int64_t ConstExtent(const Schedule& s, const LoopRef& loop);
 /// The largest divisor of n that is at most `limit` (at least 1).
 int64_t LargestDivisor(int64_t n, int64_t limit);
-/// A register tile: rows x vectors of accumulators.
-struct RegisterTile {
-  int64_t rows = 1, vectors = 1;
+/// Whether so many equal units of work keep the cores about evenly busy: at most an eighth of their time
+/// idle.
+bool FillsCores(int64_t units, const Target& target);
+/// Cuts a loop over tiles so that the tiles that are whole and the smaller last one, if there is one, are
+/// parts of their own, each without predicates: `extent` elements in tiles of `tile`.
+void SeparateLastTile(Schedule& s, const LoopRef& tiles, int64_t extent, int64_t tile);
+/// The blocks of a tiled product, innermost last: `tail` stores the results; `total`, where there is one,
+/// adds up the runs that the product is cut into (op/chains.h); `product` is in scope "register".
+struct TileBlocks {
+  BlockRef tail;
+  std::optional<BlockRef> total;
+  BlockRef product;
 };
-/// The tile with the best predicted share of peak: rows divides `rows`, vectors divides `vectors`;
-/// accumulators, one register per vector of the operand that is loaded and one for the broadcast fit the
-/// target's registers.
-RegisterTile ChooseTile(int64_t rows, int64_t vectors, const Target& target);
-/// Inlines the element-wise consumers of `block`, one behind the other, into the last of them. Where there is
-/// none (the block writes an output, or a reduction reads it), what it writes becomes a cached copy. Returns
-/// the block that reads the product; the product is then in scope "register".
-BlockRef IsolateProduct(Schedule& s, const BlockRef& block);
+/// Inlines the element-wise consumers of `product` (or of the total of its runs), one behind the other, into
+/// the last of them, which becomes the tail. Where there is none (the result is an output, or a reduction
+/// reads it), the tail copies it.
+TileBlocks IsolateProduct(Schedule& s, const BlockRef& product);
+/// Computes the product, and the total of its runs, under the loop over the tail's tiles.
+void ComputeAtTile(Schedule& s, const TileBlocks& blocks, const LoopRef& tiles, int64_t lanes);
 /// The parameter's position in the function's buffers, or -1.
 int ParameterIndex(const Schedule& s, const Buffer& buffer);
 

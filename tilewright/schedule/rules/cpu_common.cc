@@ -14,28 +14,13 @@ int64_t LargestDivisor(int64_t n, int64_t limit) {
   return 1;
 }
 
-RegisterTile ChooseTile(int64_t rows, int64_t vectors, const Target& target) {
-  // Per step of the reduction a tile of r x v needs r*v FMAs, v vector loads and r broadcasts. With p FMA
-  // pipes and as many load ports, the step takes max(FMAs, loads) / p cycles, and no less than the latency
-  // (4 cycles on current cores) when there are too few accumulators to fill the pipes. Among equals the tile
-  // that loads least per FMA.
-  const double pipes = std::max(1, target.fma_per_cycle), latency = 4;
-  const int64_t registers = target.vector_registers;
-  RegisterTile best;
-  double best_share = 0, best_intensity = 0;
-  for (int64_t r = 1; r <= std::min(rows, registers); ++r) {
-    if (rows % r) continue;
-    for (int64_t v = 1; v <= std::min(vectors, registers); ++v) {
-      if (vectors % v || r * v + v + 1 > registers) continue;
-      const double fmas = double(r * v), loads = double(v + r);
-      const double cycles = std::max({fmas / pipes, loads / pipes, latency});
-      const double share = fmas / pipes / cycles;
-      const double intensity = fmas / loads;
-      if (share < best_share || (share == best_share && intensity <= best_intensity)) continue;
-      best = {r, v}, best_share = share, best_intensity = intensity;
-    }
-  }
-  return best;
+bool FillsCores(int64_t units, const Target& target) {
+  const int64_t cores = std::max(1, target.cores), rounds = (units + cores - 1) / cores;
+  return units > 0 && rounds * cores - units <= units / 8;
+}
+
+void SeparateLastTile(Schedule& s, const LoopRef& tiles, int64_t extent, int64_t tile) {
+  if (extent % tile && extent > tile) s.LoopPartition(tiles, {Expr(extent / tile)});
 }
 
 int ParameterIndex(const Schedule& s, const Buffer& buffer) {
@@ -58,15 +43,50 @@ std::optional<BlockRef> PointwiseConsumer(Schedule& s, const BlockRef& block) {
 
 }  // namespace
 
-BlockRef IsolateProduct(Schedule& s, const BlockRef& block) {
-  std::optional<BlockRef> last = PointwiseConsumer(s, block);
-  if (!last) return s.CacheWrite(block, s.Get(block).writes.front().buffer, "register");
+TileBlocks IsolateProduct(Schedule& s, const BlockRef& product) {
+  TileBlocks blocks{.product = product};
+  if (s.Get(product).annotations.contains("runs")) {
+    blocks.total = s.Consumers(product).at(0);
+    s.SetScope(product, 0, "register");
+  }
+  const BlockRef result = blocks.total.value_or(product);
+  // The total of a tile is kept in memory: it is touched once per run, and registers are taken.
+  const std::string scope = blocks.total ? "global" : "register";
+  std::optional<BlockRef> last = PointwiseConsumer(s, result);
+  if (!last) {
+    blocks.tail = s.CacheWrite(result, s.Get(result).writes.front().buffer, scope);
+    return blocks;
+  }
   while (std::optional<BlockRef> next = PointwiseConsumer(s, *last)) {
     s.ComputeInline(*last);
     last = next;
   }
-  s.SetScope(block, 0, "register");
-  return *last;
+  if (!blocks.total) s.SetScope(product, 0, scope);
+  blocks.tail = *last;
+  return blocks;
+}
+
+void ComputeAtTile(Schedule& s, const TileBlocks& blocks, const LoopRef& tiles, int64_t lanes) {
+  if (!blocks.total) {
+    s.ComputeAt(blocks.product, tiles);
+    return;
+  }
+  const BlockRef total = *blocks.total;
+  s.ComputeAt(total, tiles);
+  std::vector<LoopRef> loops = s.GetLoops(total);
+  loops.erase(loops.begin(), loops.end() - std::ptrdiff_t(s.Get(total).iter_vars.size()));
+  const LoopRef run = loops.back();
+  loops.pop_back();
+  std::vector<LoopRef> vectors = s.Split(loops.back(), {Expr(nullptr), Expr(lanes)});
+  loops.back() = vectors[0];
+  std::vector<LoopRef> order = {run};
+  order.insert(order.end(), loops.begin(), loops.end());
+  order.push_back(vectors[1]);
+  s.Reorder(order);
+  s.Vectorize(vectors[1]);
+  for (const LoopRef& l : loops) s.Unroll(l);
+  s.ComputeAt(blocks.product, run);
+  s.DecomposeReduction(total, run);
 }
 
 }  // namespace tilewright::cpu

@@ -5,19 +5,6 @@ namespace tilewright::cpu {
 
 namespace {
 
-/// Loops of a convolution's output block in its physical order: batch, channel blocks, spatial axes, channel
-/// lanes.
-struct OutputLoops {
-  LoopRef batch, blocks;
-  std::vector<LoopRef> spatial;
-  LoopRef lanes;
-};
-
-OutputLoops LoopsOf(Schedule& s, const BlockRef& block) {
-  std::vector<LoopRef> all = s.GetLoops(block);
-  return {all[0], all[1], {all.begin() + 2, all.end() - 1}, all.back()};
-}
-
 /// Channels of the input that are blocked together; 1 when its layout is natural.
 int64_t InputBlock(const BlockNode& conv) {
   auto it = conv.annotations.find("input_block");
@@ -27,15 +14,24 @@ int64_t InputBlock(const BlockNode& conv) {
 /// Packs the weight [O, C, kernel...] (of a transposed convolution [C, O, kernel...]) to [O / width][C /
 /// block][kernel...][block][width], when it is a constant: the order in which the tile walks it.
 void PackWeight(Schedule& s, const BlockRef& conv, int64_t width, int64_t block, const RuleContext& context) {
-  for (const BufferRegion& r : s.Get(conv).reads) {
+  const BlockNode& node = s.Get(conv);
+  for (const BufferRegion& r : node.reads) {
     const int index = ParameterIndex(s, r.buffer);
     if (index < 0 || size_t(index) >= context.constant_args.size() || !context.constant_args[size_t(index)])
       continue;
     std::vector<Var> old;
     for (size_t d = 0; d < r.buffer.shape().size(); ++d) old.push_back(Var(fmt::format("d{}", d)));
-    const size_t filters = s.Get(conv).annotations.contains("transposed") ? 1 : 0;
+    const size_t filters = node.annotations.contains("transposed") ? 1 : 0;
     std::vector<Expr> packed = {FloorDiv(old[filters], width), FloorDiv(old[1 - filters], block)};
-    packed.insert(packed.end(), old.begin() + 2, old.end());
+    if (node.annotations.contains("phases")) {
+      // Taps that one phase meets lie together.
+      const auto& strides = std::get<std::vector<int64_t>>(node.annotations.at("strides"));
+      for (size_t d = 0; d < strides.size(); ++d)
+        packed.insert(packed.begin() + 1 + std::ptrdiff_t(d), FloorMod(old[d + 2], Expr(strides[d])));
+      for (size_t d = 0; d < strides.size(); ++d) packed.push_back(FloorDiv(old[d + 2], Expr(strides[d])));
+    } else {
+      packed.insert(packed.end(), old.begin() + 2, old.end());
+    }
     packed.push_back(FloorMod(old[1 - filters], block));
     packed.push_back(FloorMod(old[filters], width));
     s.TransformLayout(r.buffer, old, packed);
@@ -43,73 +39,152 @@ void PackWeight(Schedule& s, const BlockRef& conv, int64_t width, int64_t block,
   }
 }
 
+/// Whether an annotation says yes.
+bool IsSet(const BlockNode& block, const std::string& key) {
+  auto it = block.annotations.find(key);
+  return it != block.annotations.end() && std::get<bool>(it->second);
+}
+
+/// Schedules one convolution into NCHW[b]c. Its iteration variables are the output's axes in physical order
+/// (behind the number of the run, if it is summed in runs, or the phase, if it is transposed), then channels
+/// (unless depthwise) and window axes.
+class ConvRule {
+ public:
+  ConvRule(Schedule& s, const BlockRef& conv, const RuleContext& context)
+      : s_(s), conv_(conv), node_(s.Get(conv)), context_(context) {
+    first_ = IsSet(node_, "runs") ? 1 : 0;
+    if (auto it = node_.annotations.find("phases"); it != node_.annotations.end()) {
+      phases_ = std::get<std::vector<int64_t>>(node_.annotations.at("strides"));
+      first_ = phases_.size();
+    }
+    size_t spatial = 0;
+    for (const IterVar& iv : node_.iter_vars) spatial += iv.kind == IterKind::kSpatial;
+    axes_ = spatial - std::min(spatial, first_);
+    depthwise_ = IsSet(node_, "depthwise");
+  }
+
+  /// Whether the layout has a vector of channels to work on and the extents that tiles depend on are known.
+  bool Applies() const {
+    auto blocked = node_.annotations.find("channel_block");
+    return blocked != node_.annotations.end() && std::get<int64_t>(blocked->second) > 1 && axes_ >= 4 &&
+           Extent(1) > 0 && Extent(axes_ - 2) > 0 && Extent(axes_ - 1) > 0;
+  }
+
+  void Run() {
+    PlanTile();
+    input_block_ = depthwise_ ? 1 : InputBlock(node_);
+    PackWeight(s_, conv_, tile_.vectors * Extent(axes_ - 1), input_block_, context_);
+    blocks_ = IsolateProduct(s_, conv_);
+    TileOutput();
+    ComputeAtTile(s_, blocks_, column_tiles_, Extent(axes_ - 1));
+    TileProduct();
+    SeparateLastTile(s_, column_tiles_, columns_, tile_.rows);
+    if (tile_.lines > 1) SeparateLastTile(s_, line_tiles_, lines_, tile_.lines);
+    s_.Parallel(s_.Fuse(parallel_));
+  }
+
+ private:
+  /// Extent of the output along its physical axis; 0 when it is not constant.
+  int64_t Extent(size_t axis) const { return AsInt(node_.iter_vars[first_ + axis].dom.extent).value_or(0); }
+
+  /// The tile over the last two spatial axes and the channel blocks. Lines of the image make parallel work,
+  /// so that the last tile of lines may be smaller only where the other axes fill the cores without them.
+  void PlanTile() {
+    TileSpace space;
+    columns_ = space.rows = Extent(axes_ - 2);
+    lines_ = space.lines = axes_ > 4 ? std::max<int64_t>(1, Extent(axes_ - 3)) : 1;
+    space.vectors = depthwise_ ? 1 : Extent(1);
+    for (const IterVar& iv : node_.iter_vars) {
+      if (iv.kind == IterKind::kReduce) space.depth *= AsInt(iv.dom.extent).value_or(1);
+    }
+    tile_ = ChooseTile(space, context_.target);
+    const int64_t units = Extent(0) * (Extent(1) / tile_.vectors);
+    if (lines_ % tile_.lines == 0 || FillsCores(units, context_.target)) return;
+    space.ragged_lines = false;
+    tile_ = ChooseTile(space, context_.target);
+  }
+
+  /// Cuts the tail's loops to tiles: outer loops, tiles along columns, then the tile's own.
+  void TileOutput() {
+    std::vector<LoopRef> all = s_.GetLoops(blocks_.tail), phases;
+    for (size_t d = 0; d < phases_.size(); ++d) {
+      std::vector<LoopRef> parts = s_.Split(all[d + 2], {Expr(nullptr), Expr(phases_[d])});
+      all[d + 2] = parts[0];
+      phases.push_back(parts[1]);
+    }
+    const LoopRef lanes = all.back();
+    std::vector<LoopRef> b = s_.Split(all[1], {Expr(nullptr), Expr(tile_.vectors)});
+    std::vector<LoopRef> w = s_.Split(all[axes_ - 2], {Expr(nullptr), Expr(tile_.rows)});
+    std::vector<LoopRef> outer = {all[0], b[0]}, inner = {b[1]};
+    outer.insert(outer.end(), phases.begin(), phases.end());
+    outer.insert(outer.end(), all.begin() + 2, all.begin() + std::ptrdiff_t(axes_) - 2);
+    if (tile_.lines > 1) {
+      std::vector<LoopRef> h = s_.Split(outer.back(), {Expr(nullptr), Expr(tile_.lines)});
+      outer.back() = line_tiles_ = h[0];
+      inner.push_back(h[1]);
+    }
+    column_tiles_ = w[0];
+    inner.push_back(w[1]);
+    std::vector<LoopRef> order = outer;
+    order.push_back(column_tiles_);
+    order.insert(order.end(), inner.begin(), inner.end());
+    order.push_back(lanes);
+    s_.Reorder(order);
+    s_.Vectorize(lanes);
+    for (auto it = inner.rbegin(); it != inner.rend(); ++it) s_.Unroll(*it);
+    parallel_ = outer;
+    // A smaller last tile of lines is a part of its own, which a loop that is split among threads cannot
+    // have.
+    if (lines_ % tile_.lines) parallel_.pop_back();
+  }
+
+  /// Orders the product's loops below the tile: channels and window outside, the tile's vectors inside.
+  void TileProduct() {
+    std::vector<LoopRef> own = s_.GetLoops(conv_);
+    const size_t count = s_.Get(conv_).iter_vars.size();
+    own.erase(own.begin(), own.end() - std::ptrdiff_t(count - first_));
+    std::vector<LoopRef> depth(own.begin() + std::ptrdiff_t(axes_), own.end());
+    if (!depthwise_) {
+      // Channels in blocks of the input's layout: whole blocks outside the window, lanes of a block inside.
+      std::vector<LoopRef> c = s_.Split(depth[0], {Expr(nullptr), Expr(input_block_)});
+      depth.front() = c[0];
+      depth.push_back(c[1]);
+    }
+    // Blocks inside columns: the few vectors of weights stay in registers while each broadcast serves all of
+    // them and dies; the other way round, a tile's worth of broadcasts would have to stay.
+    std::vector<LoopRef> tile = {own[axes_ - 2], own[1]}, nest = depth;
+    if (tile_.lines > 1) tile.insert(tile.begin(), own[axes_ - 3]);
+    nest.insert(nest.end(), tile.begin(), tile.end());
+    nest.push_back(own[axes_ - 1]);
+    s_.Reorder(nest);
+    s_.Vectorize(own[axes_ - 1]);
+    for (const LoopRef& l : tile) s_.Unroll(l);
+    s_.DecomposeReduction(conv_, depth.front());
+  }
+
+  Schedule& s_;
+  const BlockRef conv_;
+  const BlockNode& node_;
+  const RuleContext& context_;
+  size_t first_, axes_;  ///< position of the first output axis; number of output axes
+  bool depthwise_;
+  std::vector<int64_t> phases_;  ///< number of phases along each spatial axis; empty: not by phase
+  int64_t lines_ = 1, columns_ = 1, input_block_ = 1;
+  RegisterTile tile_;
+  TileBlocks blocks_;
+  LoopRef line_tiles_, column_tiles_;
+  std::vector<LoopRef> parallel_;
+};
+
 }  // namespace
 
 // Direct convolution into NCHW[b]c. A register tile is a run of output columns by some channel blocks; for
 // each input channel and window position it takes one vector of weights per block and one broadcast of input
 // per column. Depthwise convolutions take the same shape with vectors of input instead of broadcasts.
 bool ScheduleConv(Schedule& s, const BlockRef& conv, const RuleContext& context) {
-  const BlockNode& node = s.Get(conv);
-  size_t spatial_vars = 0;
-  for (const IterVar& iv : node.iter_vars) spatial_vars += iv.kind == IterKind::kSpatial;
-  const Buffer out = node.writes.front().buffer;
-  // Natural layout has no vector of channels to work on.
-  if (spatial_vars < 4 || !AsInt(node.iter_vars[spatial_vars - 1].dom.extent)) return false;
-  auto depthwise = node.annotations.find("depthwise");
-  const bool is_depthwise = depthwise != node.annotations.end() && std::get<bool>(depthwise->second);
-  auto blocked = node.annotations.find("channel_block");
-  if (blocked == node.annotations.end() || std::get<int64_t>(blocked->second) <= 1) return false;
-
-  const int64_t lanes = *AsInt(node.iter_vars[spatial_vars - 1].dom.extent);
-  const auto columns = AsInt(node.iter_vars[spatial_vars - 2].dom.extent);
-  const auto blocks = AsInt(node.iter_vars[1].dom.extent);
-  if (!columns || !blocks) return false;
-  const RegisterTile tile = ChooseTile(*columns, is_depthwise ? 1 : *blocks, context.target);
-  const int64_t block = is_depthwise ? 1 : InputBlock(node);
-  PackWeight(s, conv, tile.vectors * lanes, block, context);
-
-  const BlockRef tail = IsolateProduct(s, conv);
-  OutputLoops out_loops = LoopsOf(s, tail);
-  std::vector<LoopRef> b = s.Split(out_loops.blocks, {Expr(nullptr), Expr(tile.vectors)});
-  std::vector<LoopRef> w = s.Split(out_loops.spatial.back(), {Expr(nullptr), Expr(tile.rows)});
-  std::vector<LoopRef> order = {out_loops.batch, b[0]};
-  order.insert(order.end(), out_loops.spatial.begin(), out_loops.spatial.end() - 1);
-  const size_t parallel_count = order.size();
-  order.insert(order.end(), {w[0], b[1], w[1], out_loops.lanes});
-  s.Reorder(order);
-  s.Vectorize(out_loops.lanes);
-  s.Unroll(w[1]);
-  s.Unroll(b[1]);
-
-  s.ComputeAt(conv, w[0]);
-  // Below the tile: one loop per output axis, then the reduction: channels (unless depthwise) and window
-  // axes.
-  std::vector<LoopRef> inner = s.GetLoops(conv);
-  inner.erase(inner.begin(), inner.begin() + std::ptrdiff_t(parallel_count) + 1);
-  const size_t reductions = s.Get(conv).iter_vars.size() - spatial_vars;
-  std::vector<LoopRef> reduce(inner.end() - std::ptrdiff_t(reductions), inner.end());
-  const LoopRef tile_blocks = inner[1], tile_columns = inner[spatial_vars - 2],
-                tile_lanes = inner[spatial_vars - 1];
-  std::vector<LoopRef> depth = reduce;
-  if (!is_depthwise) {
-    // Channels in blocks of the input's layout: whole blocks outside the window, lanes of a block inside.
-    std::vector<LoopRef> c = s.Split(reduce[0], {Expr(nullptr), Expr(block)});
-    depth.assign(reduce.begin() + 1, reduce.end());
-    depth.insert(depth.begin(), c[0]);
-    depth.push_back(c[1]);
-  }
-  std::vector<LoopRef> nest = depth;
-  // Blocks inside columns: the few vectors of weights stay in registers while each broadcast serves all of
-  // them and dies; the other way round, a tile's worth of broadcasts would have to stay.
-  nest.insert(nest.end(), {tile_columns, tile_blocks, tile_lanes});
-  s.Reorder(nest);
-  s.Vectorize(tile_lanes);
-  s.Unroll(tile_columns);
-  s.Unroll(tile_blocks);
-  s.DecomposeReduction(conv, depth.front());
-
-  order.resize(parallel_count);
-  s.Parallel(s.Fuse(order));
+  ConvRule rule(s, conv, context);
+  if (!rule.Applies()) return false;
+  rule.Run();
   return true;
 }
 

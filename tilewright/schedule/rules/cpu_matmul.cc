@@ -40,7 +40,17 @@ bool ScheduleMatMul(Schedule& s, const BlockRef& product, const RuleContext& con
   while (lanes > 1 && *n % lanes) lanes /= 2;
   if (lanes * 4 < wide) lanes = std::max(lanes, LargestDivisor(*n, wide));
   if (lanes == 1) return false;
-  const RegisterTile tile = ChooseTile(*m, *n / lanes, context.target);
+  // Tiles of rows are parallel work where the columns do not fill the cores; then all must be whole.
+  int64_t batch = 1;
+  for (size_t i = node.annotations.contains("runs"); i + 3 < rank; ++i)
+    batch *= AsInt(node.iter_vars[i].dom.extent).value_or(1);
+  TileSpace space{.rows = *m, .vectors = *n / lanes, .depth = AsInt(depth.dom.extent).value_or(1)};
+  RegisterTile tile = ChooseTile(space, context.target);
+  const bool split_rows = !FillsCores(batch * (space.vectors / tile.vectors), context.target);
+  if (split_rows && *m % tile.rows) {
+    space.ragged_rows = false;
+    tile = ChooseTile(space, context.target);
+  }
   const int64_t width = tile.vectors * lanes;
 
   const Buffer b = ColumnOperand(node, column.var, depth.var);
@@ -58,8 +68,8 @@ bool ScheduleMatMul(Schedule& s, const BlockRef& product, const RuleContext& con
     s.TransformLayout(b, old, {FloorDiv(col, width), dep, FloorMod(col, width)});
   }
 
-  const BlockRef tail = IsolateProduct(s, product);
-  std::vector<LoopRef> loops = s.GetLoops(tail);
+  const TileBlocks blocks = IsolateProduct(s, product);
+  std::vector<LoopRef> loops = s.GetLoops(blocks.tail);
   const size_t outer_count = loops.size() - 2;
   std::vector<LoopRef> i = s.Split(loops[outer_count], {Expr(nullptr), Expr(tile.rows)});
   std::vector<LoopRef> j = s.Split(loops[outer_count + 1], {Expr(nullptr), Expr(tile.vectors), Expr(lanes)});
@@ -70,7 +80,7 @@ bool ScheduleMatMul(Schedule& s, const BlockRef& product, const RuleContext& con
   s.Unroll(j[1]);
   s.Unroll(i[1]);
 
-  s.ComputeAt(product, i[0]);
+  ComputeAtTile(s, blocks, i[0], lanes);
   std::vector<LoopRef> inner = s.GetLoops(product);
   const LoopRef k = inner.back();
   std::vector<LoopRef> vec = s.Split(inner[inner.size() - 2], {Expr(nullptr), Expr(lanes)});
@@ -81,7 +91,9 @@ bool ScheduleMatMul(Schedule& s, const BlockRef& product, const RuleContext& con
   s.Unroll(r);
   s.DecomposeReduction(product, k);
 
-  std::vector<LoopRef> parallel(order.begin(), order.begin() + std::ptrdiff_t(outer_count) + 2);
+  if (!split_rows) SeparateLastTile(s, i[0], *m, tile.rows);
+  std::vector<LoopRef> parallel(order.begin(),
+                                order.begin() + std::ptrdiff_t(outer_count) + (split_rows ? 2 : 1));
   s.Parallel(parallel.size() > 1 ? s.Fuse(parallel) : parallel.front());
   return true;
 }

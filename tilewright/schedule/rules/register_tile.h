@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The size of register tiles of products and convolutions, from a model of what one step of the reduction
+// costs.
+#pragma once
+
+#include <cstdint>
+
+#include "tilewright/target/target.h"
+
+namespace tilewright::cpu {
+
+/// What is to be tiled: `lines` lines of `rows` accumulators each (the rows of a matrix are one line; the
+/// maps of a convolution have one line per row of the image), by `vectors` vectors across, summed over
+/// `depth` steps.
+struct TileSpace {
+  int64_t lines = 1, rows = 1, vectors = 1;
+  int64_t depth = 1;
+  bool ragged_lines = true, ragged_rows = true;  ///< whether the last tile may be smaller than the others
+};
+
+/// Accumulators: lines x rows x vectors. More than one line only where each is whole.
+struct RegisterTile {
+  int64_t lines = 1, rows = 1, vectors = 1;
+};
+
+/// Predicted cycles of one step of the reduction for a tile of `rows` x `vectors` accumulators.
+double CyclesPerStep(int64_t rows, int64_t vectors, int64_t depth, const Target& target);
+
+/// The tile with the least predicted time over the whole space. Accumulators, one register per vector of the
+/// operand that is loaded and one for the broadcast fit the target's registers; `vectors` divides the
+/// space's.
+RegisterTile ChooseTile(const TileSpace& space, const Target& target);
+
+}  // namespace tilewright::cpu
