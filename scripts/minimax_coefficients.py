@@ -112,6 +112,9 @@ def main():
             emit("kLog64", "(log((1 + s) / (1 - s)) - 2 s) / s^3 in s^2, relative to log((1 + s) / (1 - s))", bits,
                  even_part(lambda s: 2 * mp.atanh(s), lambda s: 2 * s, 3),
                  lambda z: mp.sqrt(z)**3 / (2 * mp.atanh(mp.sqrt(z)) + tiny), 0, top**2 * mpf("1.001"), log_p)
+            emit("kLogRest64", "(log((1 + s) / (1 - s)) - 2 s - 2/3 s^3) / s^5 in s^2, relative to log((1 + s) / (1 - s))",
+                 bits, even_part(lambda s: 2 * mp.atanh(s), lambda s: 2 * s + 2 * s**3 / 3, 5),
+                 lambda z: mp.sqrt(z)**5 / (2 * mp.atanh(mp.sqrt(z)) + tiny), 0, top**2 * mpf("1.001"), log_p)
             emit("kErfSmall64", "(erf(x) - x) / x in x^2, relative to erf(x) / x", bits, even_part(mp.erf, lambda x: x, 1),
                  lambda z: 1 / even_part(mp.erf, lambda x: 0, 1)(z), 0, one, 14)
 

@@ -54,19 +54,30 @@ Expr ClampExponent(MathBuilder& b, const Expr& x, double lo, double hi) {
   return b.Bind(MakeSelect(low > b.C(hi), b.C(hi), low));
 }
 
-/// exp(head - tail), |head| <= log(2) / 2. The tail joins where its rounding counts least.
-Expr ExpCore(MathBuilder& b, const Reduced& a) {
+/// exp(head - tail) - 1, |head| <= log(2) / 2. The tail joins where its rounding counts least.
+Expr ExpMinusOne(MathBuilder& b, const Reduced& a) {
   Expr q = b.is_f64() ? b.Polynomial(kExp64, a.r) : b.Polynomial(kExp32, a.r);
   Expr square = b.Bind(a.r * a.r);
-  return b.Bind((q * square - a.tail + a.head) + b.C(1));
+  return b.Bind(q * square - a.tail + a.head);
+}
+
+Expr ExpCore(MathBuilder& b, const Reduced& a) { return b.Bind(ExpMinusOne(b, a) + b.C(1)); }
+
+Expr ClampForExp(MathBuilder& b, const Expr& x) {
+  return ClampExponent(b, x, b.is_f64() ? -750 : -105, b.is_f64() ? 712 : 90);
 }
 
 }  // namespace
 
 Expr Exp(MathBuilder& b, const Expr& x, int scale) {
-  Expr clamped = ClampExponent(b, x, b.is_f64() ? -750 : -105, b.is_f64() ? 712 : 90);
-  Reduced a = Reduce(b, clamped);
+  Reduced a = Reduce(b, ClampForExp(b, x));
   return Scale(b, ExpCore(b, a), scale ? b.Bind(a.n + b.I(scale)) : a.n);
+}
+
+Pair ExpPair(MathBuilder& b, const Expr& x) {
+  Reduced a = Reduce(b, ClampForExp(b, x));
+  Pair e = b.QuickSum(b.C(1), ExpMinusOne(b, a));
+  return {b.Bind(Scale(b, e.hi, a.n)), b.Bind(Scale(b, e.lo, a.n))};
 }
 
 Expr Exp2(MathBuilder& b, const Expr& x) {
@@ -179,8 +190,7 @@ Pair LogPair(MathBuilder& b, const Expr& x) {
   const double third_lo = 0x1.5555555555555p-55;
   Pair third = b.Product(cube.hi, b.C(0x1.5555555555555p-1));
   Expr third_tail = b.Bind(third.lo + cube_lo * b.C(0x1.5555555555555p-1) + cube.hi * b.C(third_lo));
-  // The minimax polynomial's constant is 2/3 rounded; its other terms follow.
-  Expr rest = b.Bind(b.Polynomial(std::span(kLog64).subspan(1), z.hi) * z.hi * cube.hi);
+  Expr rest = b.Bind(b.Polynomial(kLogRest64, z.hi) * z.hi * cube.hi);
   Pair head = b.Product(split.e, b.C(0x1.62e42fefa39efp-1));
   Pair sum = b.Sum(head.hi, s_hi * b.C(2));
   Pair more = b.Sum(sum.hi, third.hi);

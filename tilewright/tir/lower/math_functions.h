@@ -11,6 +11,8 @@ namespace tilewright::math {
 
 /// exp(x) * 2^scale, for small `scale`.
 Expr Exp(MathBuilder& b, const Expr& x, int scale = 0);
+/// exp(x) and what rounding it lost, where neither overflows.
+Pair ExpPair(MathBuilder& b, const Expr& x);
 Expr Exp2(MathBuilder& b, const Expr& x);
 Expr Expm1(MathBuilder& b, const Expr& x);
 Expr Log(MathBuilder& b, const Expr& x);

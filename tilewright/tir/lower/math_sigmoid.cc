@@ -30,11 +30,17 @@ Expr Erf64(MathBuilder& b, const Expr& x) {
 
 }  // namespace
 
+// With e = exp(-|x|), which cannot overflow where the result has not yet vanished: 1 / (1 + e), or e / (1 +
+// e) for x < 0. What rounding did to e and to the denominator corrects the quotient; the inverse that this
+// takes is the quotient itself, or 1 less the quotient.
 Expr Sigmoid(MathBuilder& b, const Expr& x) {
-  // exp of a negative number, so that it cannot overflow where the result has not yet vanished.
-  Expr e = b.Bind(Exp(b, b.Bind(b.Abs(x) * b.C(-1))));
-  Expr numerator = MakeSelect(x < b.C(0), e, b.C(1));
-  return numerator / (e + b.C(1));
+  Pair e = ExpPair(b, b.Bind(b.Abs(x) * b.C(-1)));
+  Expr d = b.Bind(e.hi + b.C(1));
+  Expr d_excess = b.Bind(d - b.C(1) - e.hi - e.lo);
+  Expr negative = b.Bind(x < b.C(0));
+  Expr quotient = b.Bind(MakeSelect(negative, e.hi, b.C(1)) / d);
+  Expr lost = b.Bind(quotient * d_excess + MakeSelect(negative, e.lo, b.C(0)));
+  return lost * MakeSelect(negative, b.C(1) - quotient, quotient) + quotient;
 }
 
 Expr Tanh(MathBuilder& b, const Expr& x) {

@@ -110,9 +110,19 @@ Expr SinOf(MathBuilder& b, const Angle& a) {
 
 }  // namespace
 
+namespace {
+
+/// Sine and tangent differ from a small x by less than it is rounded by; reduction would round a subnormal
+/// one.
+Expr UnlessSmall(MathBuilder& b, const Expr& x, const Expr& r) {
+  return MakeSelect(b.Abs(x) < b.C(0x1p-28), x, r);
+}
+
+}  // namespace
+
 Expr Sin(MathBuilder& b, const Expr& x) {
   Expr r = WithAngle(b, x, [&](const Angle& a) { return SinOf(b, a); });
-  return MakeSelect(Eq(x, b.C(0)), x, r);
+  return UnlessSmall(b, x, r);
 }
 
 Expr Cos(MathBuilder& b, const Expr& x) {
@@ -128,7 +138,7 @@ Expr Tan(MathBuilder& b, const Expr& x) {
     Expr s = SinCore(b, a.r), c = CosCore(b, a.r);
     return MakeSelect(odd, c * b.C(-1), s) / MakeSelect(odd, s, c);
   });
-  return MakeSelect(Eq(x, b.C(0)), x, r);
+  return UnlessSmall(b, x, r);
 }
 
 namespace {
