@@ -22,6 +22,7 @@
 #include "tilewright/transform/fold_batch_norm.h"
 #include "tilewright/transform/fold_constants.h"
 #include "tilewright/transform/fuse_ops.h"
+#include "tilewright/transform/separate_borders.h"
 
 namespace tilewright {
 
@@ -99,6 +100,7 @@ class Pipeline {
 
     // Layouts before fusion: a Relayout is an operator that fuses like any other.
     if (fold) Pass("ChooseLayout", [&](const IRModule& m) { return ChooseLayout(m, options_.target); });
+    if (fold) Pass("SeparateBorders", SeparateBorders);
     if (Finished(Phase::kLayout)) return;
 
     Pass("FuseOps", FuseOps);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ enum class FusePattern : uint8_t {
   kBroadcast,    ///< the same with broadcasting
   kInjective,    ///< each output element reads one element per input (transpose, slice, pad, concat)
   kReduction,    ///< reduces; takes element-wise and injective producers in, and element-wise consumers
+  kBorder,  ///< puts constants around its argument: may be the last of a group, whose results it then places
   kHeavy,   ///< convolution, matrix product, pooling: takes element-wise consumers in at its register tile
   kOpaque,  ///< never fused
 };
@@ -110,6 +112,13 @@ struct Candidate {
   double cost = 0;  ///< predicted seconds
 };
 
+/// What an operator reads around its first argument, as a border that the argument's producer may write.
+struct ArgumentBorder {
+  std::vector<int64_t> begin, end;  ///< elements before and behind each axis
+  double value = 0;                 ///< of the border
+  Attrs attrs;                      ///< of the same operator over an argument that has the border
+};
+
 /// The definition of an operator.
 struct OpDef {
   std::string name;
@@ -132,6 +141,8 @@ struct OpDef {
   bool is_view = false;
   /// Ways to compute it on a target, at least one; empty function: natural layouts.
   std::function<std::vector<Candidate>(const InferContext&, const Target&)> candidates;
+  /// The border that windows reach into, where all of it is known; null: the operator has no windows.
+  std::function<std::optional<ArgumentBorder>(const InferContext&)> border;
   /// Floating-point operations of the direct algorithm, for profiles and shares of peak; null: counted as 0.
   std::function<Expr(const InferContext&)> flops;
 };

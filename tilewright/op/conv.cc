@@ -195,6 +195,13 @@ std::vector<Candidate> ConvCandidates(const InferContext& ctx, const Target& tar
   return BlockedCandidates(ctx.Input(0), ctx.Input(1).shape[0], ctx.Attr<ConvAttrs>().groups, target);
 }
 
+std::optional<ArgumentBorder> ConvBorder(const InferContext& ctx) {
+  ConvAttrs attrs = ctx.Attr<ConvAttrs>();
+  const Window window = WindowOf(attrs, ctx.Input(1).shape);
+  attrs.pads.assign(attrs.pads.size(), 0);
+  return BorderOf(ctx, window, InferConv(ctx)[0].tensor()->shape, 0, Attrs(attrs));
+}
+
 TW_OP(Conv) = OpDef{
     .name = "Conv",
     .doc = "convolution of x [N, C, spatial...] with w [O, C / groups, kernel...], plus bias [O]",
@@ -204,6 +211,7 @@ TW_OP(Conv) = OpDef{
     .lower = LowerConv,
     .pattern = FusePattern::kHeavy,
     .candidates = ConvCandidates,
+    .border = ConvBorder,
     .flops = ConvFlops,
 };
 
@@ -330,18 +338,21 @@ te::Tensor PhaseBorder(const LowerContext& ctx, const std::vector<int64_t>& befo
   const TensorType& x = ctx.InputType(0);
   std::vector<Expr> shape = {x.shape[0], x.shape[1]};
   for (size_t d = 0; d < before.size(); ++d) shape.push_back(x.shape[d + 2] + Expr(before[d] + behind[d]));
-  return ctx.Intermediate("pad", x.layout.PhysicalShape(shape), [&](const Indices& physical) {
-    Indices from = x.layout.ToLogical(physical, x.rank());
-    std::vector<Expr> inside;
-    for (size_t d = 0; d < before.size(); ++d) {
-      Expr& at = from[d + 2];
-      at = at - Expr(before[d]);
-      if (before[d] > 0) inside.push_back(at >= Expr(0));
-      if (behind[d] > 0) inside.push_back(at < x.shape[d + 2]);
-    }
-    Expr value = ctx.Read(0, from);
-    return inside.empty() ? value : MakeIfThenElse(AllOf(inside), value, MakeConst(value.dtype(), 0));
-  });
+  return ctx.Intermediate(
+      "pad", x.layout.PhysicalShape(shape),
+      [&](const Indices& physical) {
+        Indices from = x.layout.ToLogical(physical, x.rank());
+        std::vector<Expr> inside;
+        for (size_t d = 0; d < before.size(); ++d) {
+          Expr& at = from[d + 2];
+          at = at - Expr(before[d]);
+          if (before[d] > 0) inside.push_back(at >= Expr(0));
+          if (behind[d] > 0) inside.push_back(at < x.shape[d + 2]);
+        }
+        Expr value = ctx.Read(0, from);
+        return inside.empty() ? value : MakeIfThenElse(AllOf(inside), value, MakeConst(value.dtype(), 0));
+      },
+      {{"rule", std::string("border")}});
 }
 
 /// The sum by phase: output h = s q + r takes the taps k = s j + (r + p) % s, at q + (r + p) / s - j; no

@@ -62,13 +62,37 @@ te::Body WindowBody(const Window& window, const Indices& o, te::Combiner combine
   return te::Body({f(from)}, axes, combiner);
 }
 
-const Annotations kRule = {{"rule", std::string("pool")}};
+/// What schedule rules read: a pooling is a depthwise convolution that multiplies with nothing.
+Annotations PoolRule(const LowerContext& ctx) {
+  return {{"rule", std::string("pool")},
+          {"channel_block", ctx.OutputType().layout.BlockOf(1)},
+          {"depthwise", true}};
+}
+
+/// The border of a pooling whose windows all lie within the padding; `value` does not change a result.
+std::optional<ArgumentBorder> PoolBorder(const InferContext& ctx, double value) {
+  PoolAttrs attrs = ctx.Attr<PoolAttrs>();
+  if (attrs.ceil_mode) return std::nullopt;
+  const Window window = WindowOf(attrs);
+  attrs.pads.assign(attrs.pads.size(), 0);
+  return BorderOf(ctx, window, PooledShape(ctx, ctx.Attr<PoolAttrs>()), value, Attrs(attrs));
+}
+
+std::optional<ArgumentBorder> MaxPoolBorder(const InferContext& ctx) {
+  return PoolBorder(ctx, *AsNumber(MinValue(ctx.Input(0).dtype)));
+}
+
+/// Only where zeros count; else the divisor depends on where the argument ends.
+std::optional<ArgumentBorder> AveragePoolBorder(const InferContext& ctx) {
+  if (!ctx.Attr<PoolAttrs>().count_include_pad) return std::nullopt;
+  return PoolBorder(ctx, 0);
+}
 
 std::vector<te::Tensor> LowerMaxPool(const LowerContext& ctx) {
   Window window = WindowOf(ctx.Attr<PoolAttrs>());
   auto read = PaddedRead(ctx, window, MinValue(ctx.InputType(0).dtype));
   return {ctx.Compute([&](const Indices& o) { return WindowBody(window, o, te::Combiner::kMax, read); }, 0,
-                      kRule)};
+                      PoolRule(ctx))};
 }
 
 /// Elements of the window at output position `o` along axis `d` that count for the average.
@@ -108,7 +132,7 @@ std::vector<te::Tensor> LowerAveragePool(const LowerContext& ctx) {
         return WindowBody(window, o, te::Combiner::kSum,
                           [&](const Indices& i) { return ToCompute(read(i)); });
       },
-      0, kRule, ".sum");
+      0, PoolRule(ctx), ".sum");
   const bool counts_all = CountsAll(ctx, attrs, window);
   return {ctx.Compute([&](const Indices& o) {
     Expr sum = AtLogical(ctx, total, o), count(1);
@@ -131,8 +155,9 @@ std::vector<te::Tensor> LowerLpPool(const LowerContext& ctx) {
     Expr magnitude = MakeCall(Intrinsic::k_abs, {v});
     return attrs.p == 1 ? magnitude : MakeCall(Intrinsic::k_pow, {magnitude, ConstLike(v, attrs.p)});
   };
-  te::Tensor total = ctx.Compute(
-      [&](const Indices& o) { return WindowBody(window, o, te::Combiner::kSum, power); }, 0, kRule, ".sum");
+  te::Tensor total =
+      ctx.Compute([&](const Indices& o) { return WindowBody(window, o, te::Combiner::kSum, power); }, 0,
+                  PoolRule(ctx), ".sum");
   return {ctx.Compute([&](const Indices& o) {
     Expr sum = AtLogical(ctx, total, o);
     if (attrs.p == 2) {
@@ -145,7 +170,8 @@ std::vector<te::Tensor> LowerLpPool(const LowerContext& ctx) {
 }
 
 OpDef PoolOp(std::string name, std::string doc, bool floats,
-             std::function<std::vector<te::Tensor>(const LowerContext&)> lower) {
+             std::function<std::vector<te::Tensor>(const LowerContext&)> lower,
+             std::function<std::optional<ArgumentBorder>(const InferContext&)> border = nullptr) {
   OpDef def;
   def.name = std::move(name);
   def.follows_input_layout = true;
@@ -159,11 +185,13 @@ OpDef PoolOp(std::string name, std::string doc, bool floats,
   def.lower = std::move(lower);
   def.pattern = FusePattern::kHeavy;
   def.flops = PoolFlops;
+  def.border = std::move(border);
   return def;
 }
 
-TW_OP(MaxPool) = PoolOp("MaxPool", "the largest element of each window", false, LowerMaxPool);
-TW_OP(AveragePool) = PoolOp("AveragePool", "the mean of each window", true, LowerAveragePool);
+TW_OP(MaxPool) = PoolOp("MaxPool", "the largest element of each window", false, LowerMaxPool, MaxPoolBorder);
+TW_OP(AveragePool) = PoolOp("AveragePool", "the mean of each window", true, LowerAveragePool,
+                            AveragePoolBorder);
 TW_OP(LpPool) = PoolOp("LpPool", "the p-norm of each window", true, LowerLpPool);
 
 struct IndexedPoolAttrs : PoolAttrs {

@@ -45,6 +45,22 @@ Expr PaddedExtent(const Window& window, size_t d, const Expr& output_extent) {
          (window.kernel[d] - Expr(1)) * Expr(window.dilations[d]) + Expr(1);
 }
 
+std::optional<ArgumentBorder> BorderOf(const InferContext& ctx, const Window& window,
+                                       const std::vector<Expr>& result, double value, Attrs attrs) {
+  ArgumentBorder border{{0, 0}, {0, 0}, value, std::move(attrs)};
+  bool reaches = false;
+  for (size_t d = 0; d < window.kernel.size(); ++d) {
+    const auto extent = AsInt(ctx.Input(0).shape[d + 2]);
+    const auto reached = AsInt(PaddedExtent(window, d, result[d + 2]));
+    if (!extent || !reached) return std::nullopt;
+    border.begin.push_back(window.pads[d]);
+    border.end.push_back(std::max<int64_t>(0, *reached - window.pads[d] - *extent));
+    reaches = reaches || border.begin.back() > 0 || border.end.back() > 0;
+  }
+  if (!reaches) return std::nullopt;
+  return border;
+}
+
 namespace {
 
 /// Whether every position that windows reach along axis `d` is an element of the argument.
@@ -75,18 +91,21 @@ std::function<Expr(const Indices&)> PaddedRead(const LowerContext& ctx, const Wi
   // The border goes around the argument in its own layout, so that the stage copies whole blocks of channels.
   const Layout layout = ctx.InputType(0).layout;
   const int rank = int(shape.size());
-  te::Tensor padded = ctx.Intermediate("pad", layout.PhysicalShape(shape), [&](const Indices& physical) {
-    const Indices i = layout.ToLogical(physical, rank);
-    Indices from = i;
-    std::vector<Expr> conditions;
-    for (size_t d = 0; d < window.kernel.size(); ++d) {
-      if (inside[d]) continue;
-      from[d + 2] = i[d + 2] - Expr(window.pads[d]);
-      if (window.pads[d] > 0) conditions.push_back(from[d + 2] >= Expr(0));
-      conditions.push_back(from[d + 2] < x[d + 2]);
-    }
-    return MakeIfThenElse(AllOf(conditions), ctx.Read(0, from), fill);
-  });
+  te::Tensor padded = ctx.Intermediate("pad", layout.PhysicalShape(shape),
+                                       [&](const Indices& physical) {
+                                         const Indices i = layout.ToLogical(physical, rank);
+                                         Indices from = i;
+                                         std::vector<Expr> conditions;
+                                         for (size_t d = 0; d < window.kernel.size(); ++d) {
+                                           if (inside[d]) continue;
+                                           from[d + 2] = i[d + 2] - Expr(window.pads[d]);
+                                           if (window.pads[d] > 0)
+                                             conditions.push_back(from[d + 2] >= Expr(0));
+                                           conditions.push_back(from[d + 2] < x[d + 2]);
+                                         }
+                                         return MakeIfThenElse(AllOf(conditions), ctx.Read(0, from), fill);
+                                       },
+                                       {{"rule", std::string("border")}});
   return [padded, layout](const Indices& i) { return padded(layout.ToPhysical(i)); };
 }
 

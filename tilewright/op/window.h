@@ -24,6 +24,11 @@ Expr OutputExtent(const InferContext& ctx, const Window& window, size_t d, const
 std::function<Expr(const Indices&)> PaddedRead(const LowerContext& ctx, const Window& window,
                                                const Expr& fill);
 
+/// The border of `value` that windows reach around argument 0 on the way to a result of this shape; `attrs`
+/// of the operator without padding. Nothing where windows stay inside or extents are not known.
+std::optional<ArgumentBorder> BorderOf(const InferContext& ctx, const Window& window,
+                                       const std::vector<Expr>& result, double value, Attrs attrs);
+
 /// The part of argument 0's padded spatial axis that output type and window reach.
 Expr PaddedExtent(const Window& window, size_t d, const Expr& output_extent);
 

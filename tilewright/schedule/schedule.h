@@ -107,7 +107,8 @@ class Schedule {
 
   /// Moves the initialisation of a reduction into a block of its own before `loop`. Returns that block.
   BlockRef DecomposeReduction(const BlockRef& block, const LoopRef& loop);
-  /// Splits a padding block into filling with the constant and copying the interior, placed before `loop`.
+  /// Splits a padding block into one that fills the border with the constant, placed before `loop`, and one
+  /// that copies the interior. Returns the first.
   BlockRef DecomposePadding(const BlockRef& block, const LoopRef& loop);
   /// Makes the loops from `loop` inwards one block over tiles. Returns the outer block.
   BlockRef Blockize(const LoopRef& loop);

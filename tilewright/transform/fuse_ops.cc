@@ -68,7 +68,7 @@ class Fuser {
   void Join(size_t id, const Binding& b, FusePattern pattern) {
     Group& g = groups_[id];
     g.members.push_back(&b);
-    g.open = b.results.size() == 1 && pattern != FusePattern::kOpaque;
+    g.open = b.results.size() == 1 && pattern != FusePattern::kOpaque && pattern != FusePattern::kBorder;
     if (pattern == FusePattern::kReduction || pattern == FusePattern::kHeavy) g.pattern = pattern;
     group_of_[&b] = id;
     for (const Value& r : b.results) producer_[r.get()] = &b;
@@ -78,6 +78,7 @@ class Fuser {
     if (!g.open || b.results.size() != 1) return false;
     const FusePattern next = call.op->pattern;
     const bool pointwise = next == FusePattern::kElementwise || next == FusePattern::kBroadcast;
+    if (next == FusePattern::kBorder) return g.pattern != FusePattern::kReduction;
     switch (g.pattern) {
       case FusePattern::kHeavy:
       case FusePattern::kReduction:
@@ -89,6 +90,7 @@ class Fuser {
         // What a reduction reads more than once would be computed more than once.
         return pointwise || next == FusePattern::kInjective ||
                (next == FusePattern::kReduction && call.args.size() == 1);
+      case FusePattern::kBorder:
       case FusePattern::kOpaque:
         return false;
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // DecomposePadding: a block that stores `condition ? copy : constant` becomes one that fills with the
-// constant, placed before a loop, and one that copies where the condition holds. Legal where the condition is
-// a box of the block's variables.
+// constant where the condition does not hold, placed before a loop, and one that copies where it does. Legal
+// where the condition is a box of the block's variables.
 #include <algorithm>
 
 #include "tilewright/schedule/digits.h"
@@ -125,6 +125,21 @@ class InteriorNest {
   std::unordered_map<const ForNode*, Expr> narrowed_;
 };
 
+/// The block's predicate where its bindings lie outside of the box.
+Expr Outside(const BlockNode& block, const Box& box, const Bounds& bounds) {
+  Expr outside;
+  auto add = [&](const Expr& term) { outside = outside ? outside || term : term; };
+  for (size_t i = 0; i < block.iter_vars.size(); ++i) {
+    const Expr& at = block.bindings[i];
+    if (!bounds.Prove(at >= box[i].lo)) add(at < box[i].lo);
+    if (!bounds.Prove(at <= box[i].hi)) add(at > box[i].hi);
+  }
+  if (!outside) outside = MakeConst(kBool, 0);
+  std::vector<Expr> terms = Conjuncts(block.predicate);
+  terms.push_back(outside);
+  return Conjunction(terms, bounds);
+}
+
 }  // namespace
 
 BlockRef Schedule::DecomposePadding(const BlockRef& ref, const LoopRef& loop) {
@@ -149,6 +164,7 @@ BlockRef Schedule::DecomposePadding(const BlockRef& ref, const LoopRef& loop) {
   fill.name = name.name;
   auto* store = block.body.As<StoreNode>();
   fill.body = MakeStore(store->buffer, padding->outside, store->indices);
+  fill.predicate = Outside(block, box, bounds);
   RecomputeRegions(fill);
   std::vector<const ForNode*> loops;
   for (const ForNode* l : path.Loops()) {

@@ -25,6 +25,10 @@ void ScheduleReduction(Schedule& s, const BlockRef& block, const RuleContext& co
 bool ScheduleMatMul(Schedule& s, const BlockRef& product, const RuleContext& context);
 bool ScheduleConv(Schedule& s, const BlockRef& conv, const RuleContext& context);
 
+/// Divides a block that copies inside of a border into one that fills the border, scheduled here, and the
+/// copy, which is then plain work, or the tail of the block that it copies from.
+void ScheduleBorder(Schedule& s, const BlockRef& border);
+
 // ---- What rules share.
 
 /// Extent of a loop when it is constant, else 0.

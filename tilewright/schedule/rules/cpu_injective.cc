@@ -25,6 +25,55 @@ int64_t ParallelThreshold(const Target& target) { return 512 * target.VectorLane
 
 }  // namespace
 
+namespace {
+
+/// Cuts the loops of a block that fills a border where the interior begins and ends, axis by axis, so that no
+/// part tests its position; the part within all bounds is empty. Returns the blocks.
+std::vector<BlockRef> CutBorder(Schedule& s, const BlockRef& fill, const BlockNode& whole,
+                                const BlockNode& inside) {
+  std::vector<BlockRef> parts;
+  BlockRef rest = fill;
+  for (size_t axis = 0; axis < whole.iter_vars.size(); ++axis) {
+    const auto begin = AsInt(inside.iter_vars[axis].dom.min),
+               extent = AsInt(inside.iter_vars[axis].dom.extent);
+    const auto total = AsInt(whole.iter_vars[axis].dom.extent);
+    if (!begin || !extent || !total || *extent == *total) continue;
+    s.LoopPartition(s.GetLoops(rest)[axis], {Expr(*begin), Expr(*begin + *extent)});
+    for (int part : {0, 2}) parts.push_back(s.GetBlock(fmt::format("{}_p{}", rest.name, part)));
+    rest = s.GetBlock(rest.name + "_p1");
+  }
+  parts.push_back(rest);
+  return parts;
+}
+
+}  // namespace
+
+void ScheduleBorder(Schedule& s, const BlockRef& border) {
+  const BlockNode& whole = s.Get(border);
+  auto* store = whole.body.As<StoreNode>();
+  std::vector<LoopRef> loops = s.GetLoops(border);
+  if (!store || !store->value.As<IfThenElseNode>() || loops.size() != whole.iter_vars.size()) return;
+  for (const LoopRef& l : loops) {
+    if (ConstExtent(s, l) == 0) return;
+  }
+  const BlockRef fill = s.DecomposePadding(border, loops.front());
+  const BlockNode& inside = s.Get(border);
+  size_t common = 0;  // loops that run over the same elements with and without the border
+  while (common < loops.size() &&
+         StructuralEqual(whole.iter_vars[common].dom.extent, inside.iter_vars[common].dom.extent)) {
+    ++common;
+  }
+  const std::vector<BlockRef> parts = CutBorder(s, fill, whole, inside);
+  for (const BlockRef& part : parts) {
+    const LoopRef innermost = s.GetLoops(part).back();
+    if (common + 1 < loops.size() && ConstExtent(s, innermost) > 1) s.Vectorize(innermost);
+  }
+  if (common == 0) return;
+  loops = s.GetLoops(parts.front());
+  loops.resize(common);
+  s.Parallel(common > 1 ? s.Fuse(loops) : loops.front());
+}
+
 void ScheduleInjective(Schedule& s, const BlockRef& block, const RuleContext& context) {
   std::vector<LoopRef> loops = s.GetLoops(block);
   if (loops.empty()) return;

@@ -54,10 +54,13 @@ void InlineProducers(Schedule& s) {
 
 void ApplyRules(Schedule& s, const RuleContext& context) {
   for (const BlockRef& block : s.Blocks()) {
+    if (RuleOf(s.Get(block)) == "border") cpu::ScheduleBorder(s, block);
+  }
+  for (const BlockRef& block : s.Blocks()) {
     if (!s.Exists(block)) continue;
     const std::string rule = RuleOf(s.Get(block));
     if (rule == "matmul") cpu::ScheduleMatMul(s, block, context);
-    if (rule == "conv") cpu::ScheduleConv(s, block, context);
+    if (rule == "conv" || rule == "pool") cpu::ScheduleConv(s, block, context);
   }
   InlineProducers(s);
   for (const BlockRef& block : s.Blocks()) {
