@@ -211,6 +211,19 @@ TEST(Prefetch, ChangesNoValue) {
   ExpectIllegal(s, [&] { s.Prefetch({"C"}, s.func()->buffers[1], l[2], 0, 1); }, "TW1422", "distance 0");
 }
 
+TEST(Prefetch, SpreadsARunOverAnInnerLoop) {
+  const PrimFunc f = MatmulRelu(6, 40, 5);
+  Schedule s(f);
+  std::vector<LoopRef> l = s.GetLoops({"C"});
+  s.Reorder({l[2], l[0], l[1]});
+  const Buffer b = s.func()->buffers[1];
+  s.PrefetchSpread({"C"}, b, l[2], l[0], 2);
+  ASSERT_TRUE(s.Exists({"B_prefetch"}));
+  EXPECT_EQ(s.GetLoops({"B_prefetch"}).size(), 2u) << "one request in each iteration of the inner loop";
+  ExpectSameResult(f, s);
+  ExpectIllegal(s, [&] { s.PrefetchSpread({"C"}, b, l[0], l[2], 2); }, "TW1422", "must be inside");
+}
+
 TEST(Tiles, BlockizeAReduction) {
   const PrimFunc f = MatmulRelu(13, 8, 12);
   Schedule s(f);

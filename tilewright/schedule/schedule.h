@@ -102,6 +102,10 @@ class Schedule {
   /// Fetches a buffer's region of the coming iteration (`distance` ahead) into the cache level `locality`.
   void Prefetch(const BlockRef& block, const Buffer& buffer, const LoopRef& loop, int64_t distance,
                 int locality);
+  /// Fetches what the coming iteration of `loop` reads of a buffer, one run of memory, in equal shares spread
+  /// over the iterations of `over`, a loop inside of it.
+  void PrefetchSpread(const BlockRef& block, const Buffer& buffer, const LoopRef& loop, const LoopRef& over,
+                      int locality);
 
   // ---- Blocks.
 

@@ -141,6 +141,11 @@ const Applier kAppliers[] = {
        }
        e.schedule().TransformLayout(e.BufferNamed(0), old, e.Expressions(2), e.Attribute<bool>(3));
      }},
+    {"prefetch_spread",
+     [](Environment& e) {
+       e.schedule().PrefetchSpread(e.Block(0), e.BufferNamed(0), e.Loop(1), e.Loop(2),
+                                   int(e.Attribute<int64_t>(1)));
+     }},
     {"prefetch",
      [](Environment& e) {
        e.schedule().Prefetch(e.Block(0), e.BufferNamed(0), e.Loop(1), e.Attribute<int64_t>(1),

@@ -54,6 +54,9 @@ struct TileBlocks {
 TileBlocks IsolateProduct(Schedule& s, const BlockRef& product);
 /// Computes the product, and the total of its runs, under the loop over the tail's tiles.
 void ComputeAtTile(Schedule& s, const TileBlocks& blocks, const LoopRef& tiles, int64_t lanes);
+/// Whether a packed constant is worth asking for ahead, panel by panel: it is too large to stay in the second
+/// level of cache from one inference to the next, and tiles that reuse a panel leave time to fetch the next.
+bool WantsPrefetch(const Buffer& constant, int64_t tiles_per_panel, const Target& target);
 /// The parameter's position in the function's buffers, or -1.
 int ParameterIndex(const Schedule& s, const Buffer& buffer);
 

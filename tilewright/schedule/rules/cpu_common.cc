@@ -23,6 +23,12 @@ void SeparateLastTile(Schedule& s, const LoopRef& tiles, int64_t extent, int64_t
   if (extent % tile && extent > tile) s.LoopPartition(tiles, {Expr(extent / tile)});
 }
 
+bool WantsPrefetch(const Buffer& constant, int64_t tiles_per_panel, const Target& target) {
+  int64_t bytes = constant.dtype().bytes();
+  for (const Expr& e : constant.shape()) bytes *= AsInt(e).value_or(0);
+  return tiles_per_panel > 1 && bytes > target.CacheBytes(2) / 2;
+}
+
 int ParameterIndex(const Schedule& s, const Buffer& buffer) {
   const auto& buffers = s.func()->buffers;
   auto it = std::find(buffers.begin(), buffers.end(), buffer);

@@ -12,8 +12,10 @@ int64_t InputBlock(const BlockNode& conv) {
 }
 
 /// Packs the weight [O, C, kernel...] (of a transposed convolution [C, O, kernel...]) to [O / width][C /
-/// block][kernel...][block][width], when it is a constant: the order in which the tile walks it.
-void PackWeight(Schedule& s, const BlockRef& conv, int64_t width, int64_t block, const RuleContext& context) {
+/// block][kernel...][block][width], when it is a constant: the order in which the tile walks it. Returns the
+/// packed buffer, or null.
+Buffer PackWeight(Schedule& s, const BlockRef& conv, int64_t width, int64_t block,
+                  const RuleContext& context) {
   const BlockNode& node = s.Get(conv);
   for (const BufferRegion& r : node.reads) {
     const int index = ParameterIndex(s, r.buffer);
@@ -35,8 +37,9 @@ void PackWeight(Schedule& s, const BlockRef& conv, int64_t width, int64_t block,
     packed.push_back(FloorMod(old[1 - filters], block));
     packed.push_back(FloorMod(old[filters], width));
     s.TransformLayout(r.buffer, old, packed);
-    return;
+    return s.func()->buffers[size_t(index)];
   }
+  return nullptr;
 }
 
 /// Whether an annotation says yes.
@@ -73,7 +76,7 @@ class ConvRule {
   void Run() {
     PlanTile();
     input_block_ = depthwise_ ? 1 : InputBlock(node_);
-    PackWeight(s_, conv_, tile_.vectors * Extent(axes_ - 1), input_block_, context_);
+    weight_ = PackWeight(s_, conv_, tile_.vectors * Extent(axes_ - 1), input_block_, context_);
     blocks_ = IsolateProduct(s_, conv_);
     TileOutput();
     ComputeAtTile(s_, blocks_, column_tiles_, Extent(axes_ - 1));
@@ -115,6 +118,7 @@ class ConvRule {
     const LoopRef lanes = all.back();
     std::vector<LoopRef> b = s_.Split(all[1], {Expr(nullptr), Expr(tile_.vectors)});
     std::vector<LoopRef> w = s_.Split(all[axes_ - 2], {Expr(nullptr), Expr(tile_.rows)});
+    panels_ = b[0];
     std::vector<LoopRef> outer = {all[0], b[0]}, inner = {b[1]};
     outer.insert(outer.end(), phases.begin(), phases.end());
     outer.insert(outer.end(), all.begin() + 2, all.begin() + std::ptrdiff_t(axes_) - 2);
@@ -160,6 +164,10 @@ class ConvRule {
     s_.Vectorize(own[axes_ - 1]);
     for (const LoopRef& l : tile) s_.Unroll(l);
     s_.DecomposeReduction(conv_, depth.front());
+    const int64_t tiles =
+        ((columns_ + tile_.rows - 1) / tile_.rows) * ((lines_ + tile_.lines - 1) / tile_.lines);
+    if (weight_ && WantsPrefetch(weight_, tiles, context_.target))
+      s_.PrefetchSpread(conv_, weight_, panels_, depth.back(), 2);
   }
 
   Schedule& s_;
@@ -172,7 +180,8 @@ class ConvRule {
   int64_t lines_ = 1, columns_ = 1, input_block_ = 1;
   RegisterTile tile_;
   TileBlocks blocks_;
-  LoopRef line_tiles_, column_tiles_;
+  Buffer weight_;  ///< packed; null when it is not constant
+  LoopRef panels_, line_tiles_, column_tiles_;
   std::vector<LoopRef> parallel_;
 };
 

@@ -90,6 +90,11 @@ bool ScheduleMatMul(Schedule& s, const BlockRef& product, const RuleContext& con
   s.Unroll(vec[0]);
   s.Unroll(r);
   s.DecomposeReduction(product, k);
+  if (pack) {
+    const Buffer packed = s.func()->buffers[size_t(b_index)];
+    if (WantsPrefetch(packed, (*m + tile.rows - 1) / tile.rows, context.target))
+      s.PrefetchSpread(product, packed, j[0], k, 2);
+  }
 
   if (!split_rows) SeparateLastTile(s, i[0], *m, tile.rows);
   std::vector<LoopRef> parallel(order.begin(),
