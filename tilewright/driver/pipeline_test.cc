@@ -114,6 +114,29 @@ std::vector<double> Conv(const NDArray& x, const NDArray& w, int stride, int pad
   return y;
 }
 
+/// Every element of an operator's result on these inputs is `expected`.
+void ExpectAll(const std::string& op, const Annotations& attrs, const std::vector<NDArray>& inputs,
+               double expected) {
+  std::vector<Value> params;
+  for (const NDArray& input : inputs) params.push_back(Input(fmt::format("x{}", params.size()), input));
+  GraphBuilder g;
+  Value y = g.Call1(op, params, AttrsOf(op, attrs));
+  const CompiledModel model = CompileModel(ModuleOf(params, g, {y}), {}, Checked());
+  const NDArray found = RunModule(LoadInProcess(model), inputs).at(0);
+  ASSERT_GT(found.size(), 0) << op;
+  for (int64_t i = 0; i < found.size(); ++i) EXPECT_EQ(found.AsDouble(i), expected) << op;
+}
+
+TEST(Pipeline, ReductionsOverNothingGiveTheirIdentity) {
+  auto empty = [](std::vector<int64_t> shape) { return NDArray::Empty(kF32, std::move(shape)); };
+  ExpectAll("MatMul", {}, {empty({4, 0}), empty({0, 20})}, 0);
+  const std::vector<int64_t> ones{1, 1}, border{1, 1, 1, 1};
+  ExpectAll("Conv", {{"strides", ones}, {"dilations", ones}, {"pads", border}, {"groups", int64_t(1)}},
+            {empty({1, 0, 8, 8}), empty({16, 0, 3, 3})}, 0);
+  ExpectAll("ReduceSum", {{"axes", std::vector<int64_t>{1}}}, {empty({3, 0, 5})}, 0);
+  ExpectAll("ReduceMax", {{"axes", std::vector<int64_t>{1}}}, {empty({3, 0, 5})}, -INFINITY);
+}
+
 struct ConvCase {
   int64_t channels, filters, size, kernel;
   int stride, pad, groups;

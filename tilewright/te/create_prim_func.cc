@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a graph of stages to a scheduled-stage function: one block per stage below one loop per axis.
+// From a graph of stages to a scheduled-stage function: one block per stage below one loop per axis. A
+// reduction over nothing gives its identity: its block is one that sets it, and where an extent may turn out
+// to be 0, a block "_init" before it does.
 #include <set>
 
 #include "tilewright/arith/analyzer.h"
@@ -116,10 +118,52 @@ class Builder {
       for (const Buffer& b : outputs) block.writes.push_back({b, WholeRegion(b)});
       return MakeBlock(std::move(block));
     }
-    block.iter_vars = stage.axes;
-    block.iter_vars.insert(block.iter_vars.end(), stage.body.axes.begin(), stage.body.axes.end());
+    const Trips trips = TripsOf(stage.body.axes);
+    if (trips == Trips::kSome) {
+      FillComputation(stage, outputs, block);
+      return NestAround(std::move(block));
+    }
+    // No instance of a reduction over nothing would set its initial value: a block of its own does.
+    BlockNode init;
+    init.name = trips == Trips::kNone ? block.name : UniqueName(block.name + "_init");
+    init.iter_vars = stage.axes;
+    init.body = Stores(outputs, Identity(stage.body.combiner, stage.dtypes), Indices(stage));
+    init.writes = Point(outputs, Indices(stage));
+    if (trips == Trips::kNone) return NestAround(std::move(init));
     FillComputation(stage, outputs, block);
+    RenameAxes(init);
+    block.init = nullptr;
+    return MakeSeq({NestAround(std::move(init)), NestAround(std::move(block))});
+  }
 
+  /// How often a reduction combines.
+  enum class Trips { kNone, kMaybeNone, kSome };
+  static Trips TripsOf(const std::vector<IterVar>& axes) {
+    Analyzer analyzer;
+    Trips trips = Trips::kSome;
+    for (const IterVar& axis : axes) {
+      if (analyzer.CanProve(axis.dom.extent <= Expr(0))) return Trips::kNone;
+      if (!analyzer.CanProve(Expr(0) < axis.dom.extent)) trips = Trips::kMaybeNone;
+    }
+    return trips;
+  }
+
+  /// Gives a block variables of its own, for names bind once in a function.
+  static void RenameAxes(BlockNode& block) {
+    VarMap fresh;
+    for (IterVar& iv : block.iter_vars) {
+      Var var(iv.var.name(), iv.var.dtype());
+      fresh[iv.var] = var;
+      iv.var = var;
+    }
+    block.body = Substitute(block.body, fresh);
+    for (BufferRegion& r : block.writes) {
+      for (Range& range : r.region) range.min = Substitute(range.min, fresh);
+    }
+  }
+
+  /// One serial loop per variable of the block, which they bind.
+  static Stmt NestAround(BlockNode block) {
     std::vector<std::pair<Var, IterVar>> loops;
     for (const IterVar& iv : block.iter_vars) {
       Var loop(fmt::format("{}{}", iv.kind == IterKind::kReduce ? "r" : "i", loops.size()));
@@ -134,12 +178,26 @@ class Builder {
     return nest;
   }
 
-  void FillComputation(const Stage& stage, const std::vector<Buffer>& outputs, BlockNode& block) {
+  static std::vector<Expr> Indices(const Stage& stage) {
     std::vector<Expr> indices;
     for (const IterVar& iv : stage.axes) indices.push_back(iv.var);
+    return indices;
+  }
+
+  static std::vector<BufferRegion> Point(const std::vector<Buffer>& buffers,
+                                         const std::vector<Expr>& indices) {
     std::vector<Range> point;
     for (const Expr& i : indices) point.push_back({i, Expr(1)});
-    for (const Buffer& b : outputs) block.writes.push_back({b, point});
+    std::vector<BufferRegion> regions;
+    for (const Buffer& b : buffers) regions.push_back({b, point});
+    return regions;
+  }
+
+  void FillComputation(const Stage& stage, const std::vector<Buffer>& outputs, BlockNode& block) {
+    block.iter_vars = stage.axes;
+    block.iter_vars.insert(block.iter_vars.end(), stage.body.axes.begin(), stage.body.axes.end());
+    const std::vector<Expr> indices = Indices(stage);
+    block.writes = Point(outputs, indices);
 
     // Indices through layouts simplify only where the ranges of the axes are known, which is here.
     Analyzer analyzer;
