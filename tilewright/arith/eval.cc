@@ -4,6 +4,8 @@
 #include <bit>
 #include <cmath>
 
+#include "tilewright/ir/float16.h"
+
 namespace tilewright {
 
 int64_t FloorDivInt(int64_t a, int64_t b) {
@@ -14,14 +16,6 @@ int64_t FloorDivInt(int64_t a, int64_t b) {
 int64_t FloorModInt(int64_t a, int64_t b) {
   const int64_t r = a % b;
   return r != 0 && (r < 0) != (b < 0) ? r + b : r;
-}
-
-int64_t WrapTo(DataType dtype, int64_t value) {
-  if (dtype.is_bool()) return value != 0;
-  if (dtype.bits >= 64) return value;
-  const int shift = 64 - dtype.bits;
-  const uint64_t up = uint64_t(value) << shift;
-  return dtype.is_uint() ? int64_t(up >> shift) : int64_t(up) >> shift;
 }
 
 namespace {
@@ -57,7 +51,7 @@ MaybeInt Ring(DataType t, uint64_t wrapped, Exact exact) {
   int64_t r;
   const bool overflow = exact(&r);
   if (t.element() == DataType::Index() && overflow) return std::nullopt;
-  return WrapTo(t, int64_t(wrapped));
+  return WrapToType(int64_t(wrapped), t);
 }
 
 }  // namespace
@@ -76,11 +70,11 @@ MaybeInt EvalIntBinary(BinaryOp op, DataType t, int64_t a, int64_t b) {
     case BinaryOp::kMul:
       return Ring(t, ua * ub, [&](int64_t* r) { return __builtin_mul_overflow(a, b, r); });
     case BinaryOp::kFloorDiv:
-      return divisible ? MaybeInt(WrapTo(t, FloorDivInt(a, b))) : std::nullopt;
+      return divisible ? MaybeInt(WrapToType(FloorDivInt(a, b), t)) : std::nullopt;
     case BinaryOp::kFloorMod:
       return divisible ? MaybeInt(FloorModInt(a, b)) : std::nullopt;
     case BinaryOp::kTruncDiv:
-      return divisible ? MaybeInt(WrapTo(t, a / b)) : std::nullopt;
+      return divisible ? MaybeInt(WrapToType(a / b, t)) : std::nullopt;
     case BinaryOp::kTruncMod:
       return divisible ? MaybeInt(a % b) : std::nullopt;
     case BinaryOp::kMin:
@@ -167,12 +161,12 @@ struct Evaluator {
                                                           : double(std::get<int64_t>(*v));
       return n.dtype.bits == 32 ? double(float(d)) : d;
     }
-    if (std::holds_alternative<int64_t>(*v)) return WrapTo(n.dtype, std::get<int64_t>(*v));
+    if (std::holds_alternative<int64_t>(*v)) return WrapToType(std::get<int64_t>(*v), n.dtype);
     const double d = std::get<double>(*v);
     if (n.dtype.is_bool()) return int64_t(d != 0);
     if (!(std::abs(d) < 9e18)) return std::nullopt;
     const int64_t i = int64_t(d);
-    return WrapTo(n.dtype, i) == i ? MaybeValue(i) : std::nullopt;
+    return WrapToType(i, n.dtype) == i ? MaybeValue(i) : std::nullopt;
   }
 
   MaybeValue Call(const CallNode& n) const {
@@ -188,7 +182,7 @@ struct Evaluator {
     }
     switch (n.op) {
       case Intrinsic::k_abs:
-        return t == kI64 && a[0] == INT64_MIN ? MaybeValue() : WrapTo(t, a[0] < 0 ? -a[0] : a[0]);
+        return t == kI64 && a[0] == INT64_MIN ? MaybeValue() : WrapToType(a[0] < 0 ? -a[0] : a[0], t);
       case Intrinsic::k_bit_and:
         return a[0] & a[1];
       case Intrinsic::k_bit_or:
@@ -196,9 +190,9 @@ struct Evaluator {
       case Intrinsic::k_bit_xor:
         return a[0] ^ a[1];
       case Intrinsic::k_bit_not:
-        return WrapTo(t, ~a[0]);
+        return WrapToType(~a[0], t);
       case Intrinsic::k_shift_left:
-        return a[1] < 0 || a[1] >= t.bits ? MaybeValue() : WrapTo(t, int64_t(uint64_t(a[0]) << a[1]));
+        return a[1] < 0 || a[1] >= t.bits ? MaybeValue() : WrapToType(int64_t(uint64_t(a[0]) << a[1]), t);
       case Intrinsic::k_shift_right:
         if (a[1] < 0 || a[1] >= t.bits) return std::nullopt;
         return t.is_uint() ? int64_t(uint64_t(a[0]) >> a[1]) : a[0] >> a[1];

@@ -24,9 +24,6 @@ std::optional<int64_t> EvalInt(const Expr& e, const VarValues& values, int lane 
 /// As EvalInt, for floats too (f32 and f64, IEEE arithmetic; no transcendental intrinsics).
 std::optional<ScalarValue> EvalScalar(const Expr& e, const VarValues& values, int lane = 0);
 
-/// `value` wrapped around to an integer type; bool becomes 0 or 1.
-int64_t WrapTo(DataType dtype, int64_t value);
-
 /// One integer operation on values of `operand` type, as EvalInt does it.
 std::optional<int64_t> EvalIntBinary(BinaryOp op, DataType operand, int64_t a, int64_t b);
 

@@ -11,6 +11,7 @@
 
 #include "tilewright/arith/analyzer.h"
 #include "tilewright/arith/eval.h"
+#include "tilewright/ir/float16.h"
 
 namespace tilewright {
 namespace {
@@ -23,7 +24,7 @@ Expr RandomConst(DataType t, std::mt19937_64& rng) {
   if (t.is_bool()) return MakeConst(t, pick(2));
   if (!t.is_float()) {
     const int64_t special[] = {0, 1, -1, 2, 7, *AsInt(MaxValue(t)), *AsInt(MinValue(t)), int64_t(rng())};
-    return MakeConst(t, WrapTo(t, special[pick(8)]));
+    return MakeConst(t, WrapToType(special[pick(8)], t));
   }
   const double inf = std::numeric_limits<double>::infinity();
   const double special[] = {0.0, -0.0, 1, -1, 0.5, -8, 3, 0.1, 1e-40, 3e38, inf, -inf, std::nan("")};

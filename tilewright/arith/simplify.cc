@@ -2,6 +2,7 @@
 // The walk over an expression, and operations outside index arithmetic.
 #include "tilewright/arith/analyzer_impl.h"
 #include "tilewright/arith/eval.h"
+#include "tilewright/ir/float16.h"
 
 namespace tilewright {
 
@@ -50,7 +51,7 @@ Expr AnalyzerImpl::VisitCast(const CastNode& n) {
   const Expr value = Visit(n.value);
   const DataType from = value.dtype(), to = n.dtype;
   const bool integers = (from.is_integer() || from.is_bool()) && (to.is_integer() || to.is_bool());
-  if (auto i = AsInt(value); i && integers) return interner_.Intern(MakeConst(to, WrapTo(to, *i)));
+  if (auto i = AsInt(value); i && integers) return interner_.Intern(MakeConst(to, WrapToType(*i, to)));
   auto* inner = value.As<CastNode>();
   if (inner && integers && to.is_scalar() && inner->value.dtype() == to && !to.is_bool()) {
     // There and back again, where the way there lost nothing.

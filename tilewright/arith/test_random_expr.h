@@ -10,6 +10,7 @@
 
 #include "tilewright/arith/eval.h"
 #include "tilewright/ir/expr.h"
+#include "tilewright/ir/float16.h"
 
 namespace tilewright::testing {
 
@@ -85,7 +86,7 @@ class RandomExpr {
 
   Expr OfType(DataType t, int depth) {
     if (depth <= 0 || Chance(20))
-      return Chance(30) ? MakeConst(t, WrapTo(t, Int(-3, 260))) : MakeCast(t, Leaf());
+      return Chance(30) ? MakeConst(t, WrapToType(Int(-3, 260), t)) : MakeCast(t, Leaf());
     const Expr a = OfType(t, depth - 1), b = OfType(t, depth - 1);
     switch (Int(0, 8)) {
       case 0:

@@ -75,7 +75,7 @@ Expr MakeConst(DataType dtype, int64_t value) {
   if (!dtype.is_scalar()) return MakeBroadcast(MakeConst(dtype.element(), value), dtype.lanes);
   if (dtype.is_float()) return MakeConst(dtype, static_cast<double>(value));
   TW_CHECK(dtype.is_integer() || dtype.is_bool(), "no constant of type {}", dtype.ToString());
-  return Expr(new IntImmNode(dtype, dtype.is_bool() ? value != 0 : WrapToType(value, dtype)));
+  return Expr(new IntImmNode(dtype, WrapToType(value, dtype)));
 }
 
 Expr MakeBool(bool value) { return MakeConst(kBool, int64_t(value)); }

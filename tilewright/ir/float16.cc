@@ -58,6 +58,7 @@ double RoundToType(double value, DataType dtype) {
 }
 
 int64_t WrapToType(int64_t value, DataType dtype) {
+  if (dtype.is_bool()) return value != 0;
   if (dtype.bits >= 64) return value;
   const int unused = 64 - dtype.bits;
   const uint64_t shifted = uint64_t(value) << unused;

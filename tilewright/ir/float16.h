@@ -19,7 +19,7 @@ inline double BFloat16ToDouble(uint16_t bits) { return std::bit_cast<float>(uint
 /// The value rounded to a float type (f16, bf16, f32, f64): what a constant of that type is.
 double RoundToType(double value, DataType dtype);
 /// The value wrapped to an integer type's width: sign-extended for i*, zero-extended for u* (u64 by bit
-/// pattern).
+/// pattern). Bool becomes 0 or 1.
 int64_t WrapToType(int64_t value, DataType dtype);
 
 }  // namespace tilewright

@@ -48,7 +48,7 @@ double ReadFloat(const char* p, DataType t) {
 int64_t ReadInt(const char* p, DataType t) {
   switch (t.element_bytes()) {
     case 1:
-      return WrapToType(Read<int8_t>(p), t.is_bool() ? kU8 : t);
+      return WrapToType(Read<int8_t>(p), t);
     case 2:
       return WrapToType(Read<int16_t>(p), t);
     case 4:

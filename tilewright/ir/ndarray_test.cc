@@ -64,6 +64,8 @@ TEST(WrapToType, IsTwosComplement) {
   EXPECT_EQ(WrapToType(-1, kU32), 4294967295);
   EXPECT_EQ(WrapToType(9, DataType::Int(4)), -7);
   EXPECT_EQ(WrapToType(-1, kU64), -1);
+  EXPECT_EQ(WrapToType(256, kBool), 1);
+  EXPECT_EQ(WrapToType(0, kBool), 0);
 }
 
 TEST(NDArray, OwnedMemoryIsAlignedAndShared) {

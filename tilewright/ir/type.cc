@@ -98,6 +98,11 @@ Layout Layout::Parse(const std::string& text) {
   return layout;
 }
 
+bool SameShape(const std::vector<Expr>& a, const std::vector<Expr>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const Expr& x, const Expr& y) { return StructuralEqual(x, y); });
+}
+
 std::optional<std::vector<int64_t>> TensorType::StaticShape() const {
   std::vector<int64_t> result;
   for (const Expr& d : shape) {
@@ -144,8 +149,7 @@ bool StructuralEqual(const Type& a, const Type& b) {
   if (auto* x = a.tensor()) {
     auto* y = b.tensor();
     return x->dtype == y->dtype && x->layout == y->layout && x->device == y->device && x->scope == y->scope &&
-           std::equal(x->shape.begin(), x->shape.end(), y->shape.begin(), y->shape.end(),
-                      [](const Expr& p, const Expr& q) { return StructuralEqual(p, q); });
+           SameShape(x->shape, y->shape);
   }
   if (auto* x = std::get_if<SequenceType>(&a))
     return StructuralEqual(*x->element, *std::get<SequenceType>(b).element);

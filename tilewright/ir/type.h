@@ -38,6 +38,9 @@ struct Layout {
   static Layout Parse(const std::string& text);
 };
 
+/// Whether two shapes have equal dimensions, compared by structure.
+bool SameShape(const std::vector<Expr>& a, const std::vector<Expr>& b);
+
 struct TensorType {
   DataType dtype;
   std::vector<Expr> shape;  ///< logical

@@ -40,11 +40,8 @@ std::vector<Type> InferBroadcast(const InferContext& ctx, DataType result) {
   t.dtype = result;
   t.shape = shape;
   for (size_t i = 0; i < ctx.size(); ++i) {
-    if (!ctx.Has(i) || ctx.Input(i).shape.size() != shape.size()) continue;
-    const auto& mine = ctx.Input(i).shape;
-    bool full = std::equal(mine.begin(), mine.end(), shape.begin(),
-                           [](const Expr& x, const Expr& y) { return StructuralEqual(x, y); });
-    if (full && !ctx.Input(i).layout.natural()) t.layout = ctx.Input(i).layout;
+    if (!ctx.Has(i) || ctx.Input(i).layout.natural()) continue;
+    if (SameShape(ctx.Input(i).shape, shape)) t.layout = ctx.Input(i).layout;
   }
   return {Type(std::move(t))};
 }

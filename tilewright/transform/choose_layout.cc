@@ -11,12 +11,6 @@ namespace tilewright {
 
 namespace {
 
-bool SameShape(const TensorType& a, const TensorType& b) {
-  return a.shape.size() == b.shape.size() &&
-         std::equal(a.shape.begin(), a.shape.end(), b.shape.begin(),
-                    [](auto& x, auto& y) { return StructuralEqual(x, y); });
-}
-
 class Chooser {
  public:
   explicit Chooser(const Target& target) : target_(target) {}
@@ -38,6 +32,7 @@ class Chooser {
   std::optional<std::vector<Value>> Rewrite(const Binding& b, GraphBuilder& builder) {
     auto* call = b.operation.As<OpCallNode>();
     if (!call) return Natural(b, builder);
+    if (call->op == relayout_) return std::nullopt;  // an earlier choice
     if (call->op->candidates) return Choose(b, *call, builder);
     const TensorType* result = b.results[0]->type.tensor();
     if (call->op->layout_agnostic && result) {
@@ -45,7 +40,7 @@ class Chooser {
       if (layout.natural()) return Natural(b, builder);
       std::vector<Value> args;
       for (const Value& v : call->args) {
-        args.push_back(v && SameShape(v.tensor(), *result) ? WithLayout(v, layout, builder) : v);
+        args.push_back(v && SameShape(v.tensor().shape, result->shape) ? WithLayout(v, layout, builder) : v);
       }
       return Emit(b, *call, std::move(args), layout, builder);
     }
@@ -82,7 +77,8 @@ class Chooser {
   /// The blocked layout of an argument that has the result's shape.
   static Layout AgnosticLayout(const OpCallNode& call, const TensorType& result) {
     for (const Value& v : call.args) {
-      if (v && !v.tensor().layout.natural() && SameShape(v.tensor(), result)) return v.tensor().layout;
+      if (v && !v.tensor().layout.natural() && SameShape(v.tensor().shape, result.shape))
+        return v.tensor().layout;
     }
     return Layout();
   }
@@ -127,13 +123,13 @@ class Chooser {
     if (!v || !v->type.tensor() || v.tensor().layout == layout) return v;
     auto& known = converted_[{v.get(), layout.ToString()}];
     if (known) return known;
-    const OpDef* relayout = OpRegistry::Get("Relayout");
-    Attrs attrs = relayout->attrs.from_map({{"layout", layout.ToString()}});
-    known = builder.CallOp(relayout, {v}, std::move(attrs), v->origin).front();
+    Attrs attrs = relayout_->attrs.from_map({{"layout", layout.ToString()}});
+    known = builder.CallOp(relayout_, {v}, std::move(attrs), v->origin).front();
     return known;
   }
 
   const Target& target_;
+  const OpDef* relayout_ = OpRegistry::Get("Relayout");
   /// Relayouts made so far; the values are kept alive by the function under rewriting.
   std::map<std::pair<const ValueNode*, std::string>, Value> converted_;
 };

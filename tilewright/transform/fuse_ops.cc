@@ -15,12 +15,6 @@ struct Group {
   bool open = true;     ///< whether the last member's result may be consumed inside
 };
 
-bool SameShape(const TensorType& a, const TensorType& b) {
-  return a.shape.size() == b.shape.size() &&
-         std::equal(a.shape.begin(), a.shape.end(), b.shape.begin(),
-                    [](auto& x, auto& y) { return StructuralEqual(x, y); });
-}
-
 class Fuser {
  public:
   explicit Fuser(const GraphFunction& f) : f_(f), uses_(CountUses(f->body)) {}
@@ -82,7 +76,7 @@ class Fuser {
     switch (g.pattern) {
       case FusePattern::kHeavy:
       case FusePattern::kReduction:
-        return pointwise && SameShape(arg.tensor(), b.results.front().tensor()) &&
+        return pointwise && SameShape(arg.tensor().shape, b.results.front().tensor().shape) &&
                arg.tensor().layout == b.results.front().tensor().layout;
       case FusePattern::kElementwise:
       case FusePattern::kBroadcast:

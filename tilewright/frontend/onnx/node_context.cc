@@ -219,11 +219,7 @@ Value NodeContext::Scalar(DataType dtype, double value) {
 }
 
 Value NodeContext::Reshape(const Value& x, std::vector<Expr> shape) {
-  const auto& now = x.tensor().shape;
-  bool same = now.size() == shape.size() &&
-              std::equal(now.begin(), now.end(), shape.begin(),
-                         [](const Expr& a, const Expr& b) { return StructuralEqual(a, b); });
-  return same ? x : Call("Reshape", {x}, {{"shape", std::move(shape)}});
+  return SameShape(x.tensor().shape, shape) ? x : Call("Reshape", {x}, {{"shape", std::move(shape)}});
 }
 
 Value NodeContext::Cast(const Value& x, DataType to) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/schedule/rules/rules.h"
 
+#include "tilewright/schedule/rewriter.h"
 #include "tilewright/schedule/rules/cpu.h"
 
 namespace tilewright {
@@ -12,13 +13,6 @@ std::string RuleOf(const BlockNode& block) {
   if (it == block.annotations.end()) return {};
   auto* name = std::get_if<std::string>(&it->second);
   return name ? *name : std::string();
-}
-
-bool IsReduction(const BlockNode& block) {
-  for (const IterVar& iv : block.iter_vars) {
-    if (iv.kind == IterKind::kReduce) return true;
-  }
-  return false;
 }
 
 /// Element-wise and injective: every variable spatial, one store.

@@ -21,7 +21,7 @@ Lane Rounded(DataType t, double value, bool poison) {
 }
 
 Lane Wrapped(DataType t, uint64_t value, bool poison) {
-  return Lane::Int(t.is_bool() ? value != 0 : WrapToType(int64_t(value), t), poison);
+  return Lane::Int(WrapToType(int64_t(value), t), poison);
 }
 
 double MinOrMax(bool is_min, double a, double b) {
