@@ -119,6 +119,11 @@ struct ArgumentBorder {
   Attrs attrs;                      ///< of the same operator over an argument that has the border
 };
 
+/// Two values per channel, [C] each: x * scale + shift along axis 1 of x.
+struct ChannelAffine {
+  Value scale, shift;
+};
+
 /// The definition of an operator.
 struct OpDef {
   std::string name;
@@ -139,6 +144,13 @@ struct OpDef {
   /// The result is argument 0's memory under another shape when both are natural (reshape): no kernel is
   /// needed.
   bool is_view = false;
+  /// For a result that is argument 0 times a factor plus a term, both per channel: these, as calls appended
+  /// to the builder. Empty for all other operators.
+  std::function<ChannelAffine(const OpCallNode& call, GraphBuilder& builder, const std::string& origin)>
+      channel_affine;
+  /// For a result that is linear in argument 1, a weight, with argument 2 a bias per channel (or null): the
+  /// weight's axis along which the result's channels lie, or nothing where no one axis holds them.
+  std::function<std::optional<int>(const Attrs& attrs)> filter_axis;
   /// Ways to compute it on a target, at least one; empty function: natural layouts.
   std::function<std::vector<Candidate>(const InferContext&, const Target&)> candidates;
   /// The border that windows reach into, where all of it is known; null: the operator has no windows.

@@ -210,6 +210,7 @@ TW_OP(Conv) = OpDef{
     .infer = InferConv,
     .lower = LowerConv,
     .pattern = FusePattern::kHeavy,
+    .filter_axis = [](const Attrs&) -> std::optional<int> { return 0; },
     .candidates = ConvCandidates,
     .border = ConvBorder,
     .flops = ConvFlops,
@@ -421,6 +422,10 @@ TW_OP(ConvTranspose) = OpDef{
     .infer = InferConvTranspose,
     .lower = LowerConvTranspose,
     .pattern = FusePattern::kHeavy,
+    .filter_axis = [](const Attrs& attrs) -> std::optional<int> {
+      // Output channels are on the second axis of the weight, those of one group after another on axis 0.
+      return attrs.Get<ConvTransposeAttrs>().groups == 1 ? std::optional(1) : std::nullopt;
+    },
     .candidates = [](const InferContext& ctx, const Target& target) -> std::vector<Candidate> {
       // Filters of a group are not neighbours in a weight of several groups.
       if (ctx.Attr<ConvTransposeAttrs>().groups != 1) return {{"natural", {}, Layout(), 1.0}};

@@ -165,6 +165,17 @@ std::vector<te::Tensor> LowerBatchNorm(const LowerContext& ctx) {
   })};
 }
 
+/// scale / sqrt(variance + epsilon), and bias - mean * that.
+ChannelAffine BatchNormAffine(const OpCallNode& call, GraphBuilder& builder, const std::string& origin) {
+  const Value &scale = call.args[1], &bias = call.args[2], &mean = call.args[3], &variance = call.args[4];
+  const double epsilon = call.attrs.Get<EpsilonAttrs>().epsilon;
+  NDArray eps = NDArray::FromDoubles(variance.tensor().dtype, {}, std::vector{epsilon});
+  Value sum = builder.Call1("Add", {variance, builder.Constant(eps)}, {}, origin);
+  Value factor = builder.Call1("Div", {scale, builder.Call1("Sqrt", {sum}, {}, origin)}, {}, origin);
+  Value product = builder.Call1("Mul", {mean, factor}, {}, origin);
+  return {factor, builder.Call1("Sub", {bias, product}, {}, origin)};
+}
+
 TW_OP(BatchNormalization) = OpDef{
     .name = "BatchNormalization",
     .doc = "(x - mean) / sqrt(variance + epsilon) * scale + bias, per channel (axis 1), given statistics",
@@ -175,6 +186,7 @@ TW_OP(BatchNormalization) = OpDef{
       RequireRank(ctx, 0, 2, 8);
       for (size_t k = 1; k < 5; ++k) {
         RequireRank(ctx, k, 1, 1);
+        RequireFloat(ctx, k);
         ctx.SameDim(ctx.Input(k).shape[0], ctx.Input(0).shape[1], "channels of the statistics and of x");
       }
       return InferSame(ctx);
@@ -182,6 +194,7 @@ TW_OP(BatchNormalization) = OpDef{
     .lower = LowerBatchNorm,
     .pattern = FusePattern::kBroadcast,
     .layout_agnostic = true,
+    .channel_affine = BatchNormAffine,
 };
 
 struct LrnAttrs {

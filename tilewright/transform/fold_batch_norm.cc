@@ -8,11 +8,6 @@ namespace tilewright {
 
 namespace {
 
-/// x * scale + shift per channel.
-struct Affine {
-  Value scale, shift;  ///< [C]
-};
-
 class Folder {
  public:
   explicit Folder(const GraphFunction& f)
@@ -28,12 +23,9 @@ class Folder {
     if (!call) return std::nullopt;
     // Later folds see this call with its arguments as they are now, not as the pass found them.
     rebuilt_[b.results[0].get()] = b.operation;
-    if (call->op->name != "BatchNormalization") return std::nullopt;
-    for (size_t i = 1; i < call->args.size(); ++i) {
-      if (!ConstantOf(call->args[i], definitions_)) return std::nullopt;
-    }
+    if (!call->op->channel_affine || !MayFold(*call)) return std::nullopt;
     const std::string& origin = b.results[0]->origin;
-    const Affine affine = AffineOf(*call, builder, origin);
+    const ChannelAffine affine = call->op->channel_affine(*call, builder, origin);
     const Value& x = call->args[0];
     if (Value folded = IntoConv(x, affine, builder, origin)) return std::vector{folded};
 
@@ -43,15 +35,12 @@ class Folder {
     return std::vector{builder.Call1("Add", {scaled, Reshape(affine.shift, shape, builder)}, {}, origin)};
   }
 
-  /// scale / sqrt(variance + epsilon) and bias - mean * that.
-  static Affine AffineOf(const OpCallNode& call, GraphBuilder& builder, const std::string& origin) {
-    const Value &scale = call.args[1], &bias = call.args[2], &mean = call.args[3], &variance = call.args[4];
-    const double epsilon = std::get<double>(call.attrs.ToMap().at("epsilon"));
-    NDArray eps = NDArray::FromDoubles(variance.tensor().dtype, {}, std::vector{epsilon});
-    Value sum = builder.Call1("Add", {variance, builder.Constant(eps)}, {}, origin);
-    Value factor = builder.Call1("Div", {scale, builder.Call1("Sqrt", {sum}, {}, origin)}, {}, origin);
-    Value product = builder.Call1("Mul", {mean, factor}, {}, origin);
-    return {factor, builder.Call1("Sub", {bias, product}, {}, origin)};
+  /// All arguments but the first are constants, of its own type, which is what arithmetic runs in.
+  bool MayFold(const OpCallNode& call) const {
+    const DataType t = call.args[0].tensor().dtype;
+    return t.bits >= 32 && std::all_of(call.args.begin() + 1, call.args.end(), [&](const Value& v) {
+             return ConstantOf(v, definitions_) && v.tensor().dtype == t;
+           });
   }
 
   static Value Reshape(const Value& v, std::vector<Expr> shape, GraphBuilder& builder) {
@@ -60,20 +49,19 @@ class Folder {
   }
 
   /// The convolution that makes `x`, with scaled weights; null when there is none to fold into.
-  Value IntoConv(const Value& x, const Affine& affine, GraphBuilder& builder, const std::string& origin) {
+  Value IntoConv(const Value& x, const ChannelAffine& affine, GraphBuilder& builder,
+                 const std::string& origin) {
     auto it = rebuilt_.find(x.get());
     if (it == rebuilt_.end() || uses_[x.get()] != 1) return nullptr;
     auto* conv = it->second.As<OpCallNode>();
-    // The transposed convolution keeps output channels on the second axis of its weight, per group.
-    if (!conv || (conv->op->name != "Conv" && conv->op->name != "ConvTranspose")) return nullptr;
-    const bool transposed = conv->op->name == "ConvTranspose";
-    if (transposed && std::get<int64_t>(conv->attrs.ToMap().at("groups")) != 1) return nullptr;
+    if (!conv || !conv->op->filter_axis) return nullptr;
+    const std::optional<int> axis = conv->op->filter_axis(conv->attrs);
+    if (!axis) return nullptr;
     const Value& weight = conv->args[1];
-    if (!ConstantOf(weight, definitions_) || weight.tensor().dtype != affine.scale.tensor().dtype)
-      return nullptr;
+    if (!ConstantOf(weight, definitions_)) return nullptr;
 
     std::vector<Expr> shape(size_t(weight.tensor().rank()), Expr(1));
-    shape[transposed ? 1 : 0] = x.tensor().shape[1];
+    shape[size_t(*axis)] = x.tensor().shape[1];
     Value scaled = builder.Call1("Mul", {weight, Reshape(affine.scale, shape, builder)}, {}, origin);
     Value bias = affine.shift;
     if (conv->args.size() > 2 && conv->args[2]) {
