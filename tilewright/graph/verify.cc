@@ -30,11 +30,19 @@ class Verifier {
   void Bind(const Value& v) {
     if (!v) return Report("a null value is bound");
     if (!bound_.insert(v.get()).second) Report("%" + v.name() + " is bound twice");
+    visible_.insert(v.get());
   }
 
   void Use(const Value& v, const char* where) {
-    if (!bound_.contains(v.get()))
+    if (!visible_.contains(v.get()))
       Report(fmt::format("%{} is used by {} before it is bound", v.name(), where));
+  }
+
+  /// What a block binds is seen in it alone.
+  void InnerBlock(const GraphBlock& block) {
+    const auto outside = visible_;
+    Block(block);
+    visible_ = outside;
   }
 
   void Block(const GraphBlock& block) {
@@ -129,6 +137,7 @@ class Verifier {
   }
 
   void CheckCondition(const Value& v) {
+    if (!v) return Report("a condition is null");
     Use(v, "a condition");
     auto* t = v->type.tensor();
     if (!t || !t->dtype.is_bool()) Report(fmt::format("condition %{} is {}", v.name(), v->type.ToString()));
@@ -136,7 +145,7 @@ class Verifier {
 
   void CheckIf(const GraphIfNode& n, const Binding& b) {
     CheckCondition(n.condition);
-    Block(n.then_block), Block(n.else_block);
+    InnerBlock(n.then_block), InnerBlock(n.else_block);
     if (n.then_block.results.size() != b.results.size() || n.else_block.results.size() != b.results.size()) {
       Report("the branches of an if do not have as many results as it binds");
     }
@@ -146,7 +155,7 @@ class Verifier {
     if (n.trip_count) Use(n.trip_count, "a loop");
     if (n.condition) CheckCondition(n.condition);
     UseAll(n.carried, "a loop");
-    Block(n.body);
+    InnerBlock(n.body);
     if (n.body.params.size() != n.carried.size() + 2)
       Report("a loop body does not take what the loop carries");
     if (n.body.results.size() != b.results.size() + 1)
@@ -155,7 +164,7 @@ class Verifier {
 
   GraphFunction f_;
   const IRModule& module_;
-  std::unordered_set<const ValueNode*> bound_;
+  std::unordered_set<const ValueNode*> bound_, visible_;
   std::vector<std::string> findings_;
 };
 
