@@ -2,6 +2,7 @@
 #include "tilewright/schedule/digits.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace tilewright {
 
@@ -135,11 +136,38 @@ class DigitTracker {
     auto sum = Parser(vars_).Parse(e);
     if (!sum || !Separable(sum->terms)) return;
     for (DigitTerm& t : sum->terms) {
-      auto it = std::find_if(sources_.begin(), sources_.end(),
-                             [&](const Source& s) { return StructuralEqual(s.expr, t.digit.source); });
-      if (it == sources_.end()) it = sources_.insert(it, Source{t.digit.source, {}});
-      it->digits.push_back(std::move(t.digit));
+      if (auto shorter = Shortened(t.digit)) AddDigit(std::move(*shorter));
+      AddDigit(std::move(t.digit));
     }
+  }
+
+  void AddDigit(Digit digit) {
+    auto it = std::find_if(sources_.begin(), sources_.end(),
+                           [&](const Source& s) { return StructuralEqual(s.expr, digit.source); });
+    if (it == sources_.end()) it = sources_.insert(it, Source{digit.source, {}});
+    it->digits.push_back(std::move(digit));
+  }
+
+  /// Digits of a sum that begin at a multiple of what some of its terms share are digits of a shorter sum
+  /// too: (f * 16 + g) // 24 is (f * 2 + g // 8) // 3. The simplifier shortens those that it can shorten to
+  /// the end, as (f * 16 + g) // 8 % 3, so that digits of one number come from different sources.
+  std::optional<Digit> Shortened(const Digit& digit) const {
+    auto lower = AsInt(digit.lower), upper = digit.upper ? AsInt(digit.upper) : std::nullopt;
+    if (!lower || (bool(digit.upper) && !upper)) return std::nullopt;
+    const std::vector<Var> vars = FreeVars(digit.source);
+    const auto sum = Parser(vars).Parse(digit.source);
+    if (!sum || sum->terms.size() < 2) return std::nullopt;
+    std::vector<int64_t> shared;
+    for (const DigitTerm& t : sum->terms) shared.push_back(std::gcd(t.coefficient, *lower));
+    std::sort(shared.rbegin(), shared.rend());
+    for (int64_t g : shared) {
+      if (g == 1) break;
+      Expr shorter = bounds_.Simplify(FloorDiv(digit.source, Expr(g)));
+      auto* whole = shorter.As<BinaryNode>();
+      if (whole && whole->op == BinaryOp::kFloorDiv) continue;
+      return Digit{shorter, Expr(*lower / g), upper ? Expr(*upper / g) : Expr()};
+    }
+    return std::nullopt;
   }
 
   /// Terms sorted by weight, each larger than all below can add up to: the sum determines each digit.

@@ -19,6 +19,15 @@ bool IsPointwise(const BlockNode& block) {
   return true;
 }
 
+/// Whether each loop holds the next one and nothing else.
+bool DirectlyNested(const Schedule& s, const std::vector<LoopRef>& loops) {
+  for (size_t i = 0; i + 1 < loops.size(); ++i) {
+    auto* inner = s.Get(loops[i]).body.As<ForNode>();
+    if (!inner || inner != &s.Get(loops[i + 1])) return false;
+  }
+  return true;
+}
+
 /// Work below this many elements is not worth waking another thread: a fork and join costs about as much as a
 /// core does in a few microseconds, some ten thousand vector elements.
 int64_t ParallelThreshold(const Target& target) { return 512 * target.VectorLanes(4); }
@@ -76,7 +85,7 @@ void ScheduleBorder(Schedule& s, const BlockRef& border) {
 
 void ScheduleInjective(Schedule& s, const BlockRef& block, const RuleContext& context) {
   std::vector<LoopRef> loops = s.GetLoops(block);
-  if (loops.empty()) return;
+  if (loops.empty() || !DirectlyNested(s, loops)) return;
   const BlockNode& node = s.Get(block);
   for (const IterVar& iv : node.iter_vars) {
     if (iv.kind != IterKind::kSpatial) return;
