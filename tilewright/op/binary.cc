@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Element-wise functions of two and three arguments with numpy broadcasting, and casts.
+// Element-wise functions of two and three arguments with numpy broadcasting.
 #include "tilewright/op/common.h"
 
 namespace tilewright {
@@ -122,7 +122,9 @@ OpDef MakeRow(const BinaryRow& row) {
   return true;
 }();
 
-/// base^n for integers, by squaring; a negative exponent gives what truncation of the real power would.
+/// base^n for integers, by squaring; a negative exponent gives what truncation of the real power would. Of
+/// powers beyond the 63rd only those of 0, 1 and -1 are in the range of a type; of those that are not, the
+/// even bases' wrap to 0, and the others' have no defined value.
 Expr IntegerPower(const Expr& base, const Expr& exponent) {
   const DataType t = base.dtype();
   Expr one = MakeConst(t, 1), result = one, square = base, e = MakeCast(kI64, exponent);
@@ -133,6 +135,8 @@ Expr IntegerPower(const Expr& base, const Expr& exponent) {
     square = square * square;
   }
   Expr zero = MakeConst(t, 0);
+  Expr even = Eq(MakeCall(Intrinsic::k_bit_and, {base, one}), zero);
+  result = MakeSelect(MakeBinary(BinaryOp::kAnd, even, e > MakeConst(kI64, 63)), zero, result);
   Expr low = MakeSelect(Eq(base, one), one, zero);
   if (t.is_int()) {
     Expr odd = Ne(MakeCall(Intrinsic::k_bit_and, {e, MakeConst(kI64, 1)}), MakeConst(kI64, 0));
@@ -189,39 +193,6 @@ TW_OP(Where) = [] {
       return MakeSelect(ctx.ReadBroadcast(0, i), ctx.ReadBroadcast(1, i), ctx.ReadBroadcast(2, i));
     })};
   };
-  return def;
-}();
-
-struct CastAttrs {
-  DataType to = kF32;
-  static constexpr auto Fields() {
-    return std::tuple(AttrField("to", &CastAttrs::to, "the result's element type"));
-  }
-};
-
-/// To bool: whether x is not 0. A bool counts as 0 or 1.
-Expr ConvertTo(DataType to, const Expr& x) {
-  if (to.is_bool()) return x.dtype().is_bool() ? x : Ne(x, ConstLike(x, 0));
-  return MakeCast(to, x);
-}
-
-TW_OP(Cast) = [] {
-  OpDef def;
-  def.name = "Cast";
-  def.doc = "x in another element type; floats truncate to integers, integers wrap";
-  def.inputs = {{"x"}};
-  def.attrs = DescribeAttrs<CastAttrs>();
-  def.infer = [](const InferContext& ctx) -> std::vector<Type> {
-    TensorType t = ctx.Input(0);
-    t.dtype = ctx.Attr<CastAttrs>().to;
-    return {Type(std::move(t))};
-  };
-  def.lower = [](const LowerContext& ctx) -> std::vector<te::Tensor> {
-    return {
-        ctx.Compute([&](const Indices& i) { return ConvertTo(ctx.Attr<CastAttrs>().to, ctx.Read(0, i)); })};
-  };
-  def.pattern = FusePattern::kElementwise;
-  def.layout_agnostic = true;
   return def;
 }();
 

@@ -241,8 +241,14 @@ TW_OP(MaxPoolWithIndices) = OpDef{
             Expr index;
             te::Body body = WindowBody(window, o, te::Combiner::kArgMax, [&](const Indices& i) {
               Indices at = i;
-              for (size_t d = 2; d < at.size(); ++d) at[d] = at[d] - Expr(window.pads[d - 2]);
-              index = FlatIndex(x.shape, at, attrs.column_major);
+              std::vector<Expr> inside;
+              for (size_t d = 2; d < at.size(); ++d) {
+                at[d] = at[d] - Expr(window.pads[d - 2]);
+                inside.push_back(at[d] >= Expr(0));
+                inside.push_back(at[d] < x.shape[d]);
+              }
+              // The border is as small as an element may be: its index must lose against that of an equal.
+              index = MakeSelect(AllOf(inside), FlatIndex(x.shape, at, attrs.column_major), MaxValue(kI64));
               return read(i);
             });
             body.sources.push_back(index);

@@ -69,8 +69,6 @@ std::vector<te::Tensor> LowerReduce(const LowerContext& ctx, te::Combiner combin
     std::vector<IterVar> axes = ReduceAxes(extents);
     Expr source = ToCompute(ctx.Read(0, InputIndices(out, mask, attrs.keepdims, axes)));
     if (axes.empty()) return source;
-    // No iteration would set the initial value.
-    if (IsInt(Product(extents), 0)) return te::Identity(combiner, {source.dtype()})[0];
     return te::Body({source}, axes, combiner);
   };
   if (!finish && ComputeType(x.dtype) == x.dtype) return {ctx.Compute(body)};
@@ -110,7 +108,9 @@ TW_OP(ReduceMin) = ReduceOp("ReduceMin", "minimum over axes; of bool: all", C::k
 TW_OP(ReduceMean) = ReduceOp("ReduceMean", "mean over axes; of integers: rounded towards zero", C::kSum,
                              C::kSum, [](const Expr& total, const Expr& count) {
                                Expr n = MakeCast(total.dtype(), count);
-                               return total.dtype().is_float() ? total / n : TruncDiv(total, n);
+                               if (total.dtype().is_float()) return total / n;
+                               // The mean of no integers is taken as 0, so that no target traps.
+                               return TruncDiv(total, Max(n, ConstLike(n, 1)));
                              });
 
 struct ArgAttrs {
@@ -133,8 +133,13 @@ OpDef ArgOp(std::string name, std::string doc, te::Combiner first, te::Combiner 
   def.infer = [](const InferContext& ctx) {
     const auto& attrs = ctx.Attr<ArgAttrs>();
     const TensorType& x = ctx.Input(0);
-    CheckedAxis(ctx, attrs.axis, x.rank());
-    return OneResult(kI64, ReducedShape(x.shape, AxisMask({attrs.axis}, x.rank(), false), attrs.keepdims));
+    const size_t axis = size_t(CheckedAxis(ctx, attrs.axis, x.rank()));
+    std::vector<Expr> shape = ReducedShape(x.shape, AxisMask({attrs.axis}, x.rank(), false), attrs.keepdims);
+    if (IsInt(x.shape[axis], 0) && !IsInt(Product(shape), 0)) {
+      ctx.Fail("TW2110",
+               fmt::format("axis {} has no elements, of which none is the largest or smallest", axis));
+    }
+    return OneResult(kI64, shape);
   };
   def.lower = [first, last](const LowerContext& ctx) -> std::vector<te::Tensor> {
     const auto& attrs = ctx.Attr<ArgAttrs>();

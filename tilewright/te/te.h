@@ -32,7 +32,8 @@ enum class Combiner : uint8_t {
   kArgMinLast,
 };
 
-/// The value of a stage: an expression, or a reduction of `sources` over `axes`.
+/// The value of a stage: an expression, or a reduction of `sources` over `axes`; a reduction over no point is
+/// the combiner's initial value.
 /// Several results (argmax) have several sources; each result is an output of its stage.
 struct Body {
   std::vector<Expr> sources;
