@@ -22,6 +22,7 @@
 #include "tilewright/transform/fold_batch_norm.h"
 #include "tilewright/transform/fold_constants.h"
 #include "tilewright/transform/fuse_ops.h"
+#include "tilewright/transform/merge_views.h"
 #include "tilewright/transform/separate_borders.h"
 
 namespace tilewright {
@@ -87,13 +88,14 @@ class Pipeline {
 
     // Dead code first, so that nothing unused is evaluated; batch normalisation before constants are folded,
     // since it turns into arithmetic on weights; common subexpressions last, when equal constants can be
-    // seen.
+    // seen, and views of views are views of one value.
     Pass("EliminateDeadCode", EliminateDeadCode);
     if (fold) {
       Pass("FoldBatchNorm", FoldBatchNorm);
       Pass("FoldConstants",
            [&](const IRModule& m) { return FoldConstants(m, ConstantEvaluatorFor(options_)); });
     }
+    Pass("MergeViews", MergeViews);
     Pass("EliminateCommonSubexpressions", EliminateCommonSubexpressions);
     Pass("EliminateDeadCode", EliminateDeadCode);
     if (Finished(Phase::kSimplify)) return;

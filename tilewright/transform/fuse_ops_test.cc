@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tilewright/transform/fuse_ops.h"
+
+#include <gtest/gtest.h>
+
+#include "tilewright/transform/test_modules.h"
+
+namespace tilewright {
+namespace {
+
+using testing::ElementsAre;
+using testing::UnorderedElementsAre;
+
+/// The groups that @main calls, in order, as operator names joined by spaces.
+std::vector<std::string> GroupsOf(const IRModule& module) {
+  std::vector<std::string> groups;
+  for (const Binding& b : BindingsOf(module)) {
+    auto* call = b.operation.As<FunctionCallNode>();
+    if (!call) continue;
+    const GraphFunction f = GetGraphFunction(module, call->callee);
+    EXPECT_TRUE(std::get<bool>(f->attrs.at("primitive")));
+    std::string names;
+    for (const Binding& inner : f->body.bindings) {
+      auto* op = inner.operation.As<OpCallNode>();
+      EXPECT_TRUE(op) << "a fused function holds operator calls only";
+      names += (names.empty() ? "" : " ") + op->op->name;
+    }
+    groups.push_back(names);
+  }
+  return groups;
+}
+
+std::vector<std::string> Fused(TestModule& m, std::vector<Value> results) {
+  const IRModule module = m.Finish(std::move(results));
+  const IRModule after = ApplyPass(module, FuseOps);
+  for (const Binding& b : BindingsOf(after)) EXPECT_FALSE(b.operation.As<OpCallNode>());
+  return GroupsOf(after);
+}
+
+TEST(FuseOps, EpiloguesJoinHeavyOperators) {
+  TestModule m;
+  Value x = m.Input({4, 8}), residual = m.Input({4, 6});
+  Value y = m.Call("MatMul", {x, m.RandomConstant({8, 6}, 1)});
+  y = m.Call("Relu", {m.Call("Add", {m.Call("Add", {y, m.RandomConstant({6}, 2)}), residual})});
+  EXPECT_THAT(Fused(m, {y}), ElementsAre("MatMul Add Add Relu"));
+}
+
+TEST(FuseOps, AnEpilogueOfAnotherShapeStartsAnew) {
+  TestModule m;
+  Value y = m.Call("MatMul", {m.Input({4, 8}), m.Input({8, 6})});
+  Value wide = m.Call("Add", {y, m.Input({3, 4, 6})});
+  Value turned = m.Call("Transpose", {wide}, {{"perm", std::vector<int64_t>{2, 0, 1}}});
+  EXPECT_THAT(Fused(m, {turned}), ElementsAre("MatMul", "Add Transpose"));
+}
+
+TEST(FuseOps, AValueThatTwoReadStaysAValue) {
+  TestModule m;
+  Value y = m.Call("Relu", {m.Input({4})});
+  EXPECT_THAT(Fused(m, {m.Call("Exp", {y}), m.Call("Neg", {y})}), ElementsAre("Relu", "Exp", "Neg"));
+}
+
+TEST(FuseOps, AValueReadTwiceByOneStaysAValue) {
+  TestModule m;
+  Value y = m.Call("Exp", {m.Input({4})});
+  EXPECT_THAT(Fused(m, {m.Call("Mul", {y, y})}), ElementsAre("Exp", "Mul"));
+}
+
+TEST(FuseOps, AResultOfMainStaysAValue) {
+  TestModule m;
+  Value y = m.Call("Relu", {m.Input({4})}), z = m.Call("Exp", {y});
+  EXPECT_THAT(Fused(m, {y, z}), ElementsAre("Relu", "Exp"));
+}
+
+TEST(FuseOps, ReductionsTakeProducersAndConsumers) {
+  TestModule m;
+  Value x = m.Call("Exp", {m.Call("Transpose", {m.Input({4, 6})}, {{"perm", std::vector<int64_t>{1, 0}}})});
+  Value sum = m.Call("ReduceSum", {x}, {{"axes", std::vector<int64_t>{1}}});
+  EXPECT_THAT(Fused(m, {m.Call("Sqrt", {sum})}), ElementsAre("Transpose Exp ReduceSum Sqrt"));
+}
+
+TEST(FuseOps, OneProducerOfSeveralIsJoined) {
+  TestModule m;
+  Value a = m.Call("Exp", {m.Input({4})}), b = m.Call("Neg", {m.Input({4})});
+  EXPECT_THAT(Fused(m, {m.Call("Add", {a, b})}), UnorderedElementsAre("Neg", "Exp Add"));
+}
+
+TEST(FuseOps, SeveralResultsAndOpaqueOperatorsStandAlone) {
+  TestModule m;
+  std::vector<Value> top = m.CallAll("TopK", {m.Call("Exp", {m.Input({9})})}, {{"k", Expr(3)}});
+  Value sum = m.Call("CumSum", {m.Call("Neg", {top[0]})});
+  EXPECT_THAT(Fused(m, {m.Call("Relu", {sum}), top[1]}), ElementsAre("Exp", "TopK", "Neg", "CumSum", "Relu"));
+}
+
+TEST(FuseOps, ConstantsStayOutside) {
+  TestModule m;
+  Value c = m.RandomConstant({4}, 1);
+  const IRModule after = FuseOps(m.Finish({m.Call("Add", {m.Input({4}), c}), c}));
+  VerifyAll(after);
+  EXPECT_TRUE(BindingsOf(after)[0].operation.As<ConstantNode>());
+  EXPECT_THAT(GroupsOf(after), ElementsAre("Add"));
+}
+
+TEST(FuseOps, ADetourIsNotFusedAround) {
+  // Softmax stands between the two uses: the product would have to run before and behind it.
+  TestModule m;
+  Value y = m.Call("MatMul", {m.Input({4, 8}), m.Input({8, 6})});
+  Value s = m.Call("Softmax", {y}, {{"axis", int64_t(1)}});
+  EXPECT_THAT(Fused(m, {m.Call("Mul", {y, s})}), ElementsAre("MatMul", "Softmax Mul"));
+}
+
+}  // namespace
+}  // namespace tilewright
