@@ -10,8 +10,8 @@
 #include <functional>
 #include <random>
 
-#include "tests/malformed/model_builder.h"
 #include "tilewright/frontend/onnx/import.h"
+#include "tilewright/frontend/onnx/test_model_builder.h"
 
 namespace tilewright::onnx {
 namespace {

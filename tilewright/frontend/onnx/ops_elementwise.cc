@@ -189,6 +189,12 @@ void CastLike(NodeContext& ctx) {
   ctx.Set(0, ctx.Call("Cast", {ctx.Arg(0)}, {{"to", ctx.DType(1)}}));
 }
 
+void BitCast(NodeContext& ctx) {
+  const int64_t to = ctx.Int("to");
+  DataType type = ElementType(to < 0 || to > 1000 ? -1 : int32_t(to), "the result of BitCast");
+  ctx.Set(0, ctx.Call("BitCast", {ctx.Arg(0)}, {{"to", type}}));
+}
+
 // ---- Activations.
 
 void AlphaBeta(NodeContext& ctx, const char* core, double alpha, double beta) {
@@ -237,6 +243,7 @@ std::vector<OpRow> Rows() {
       {"Clip", 1, 0, Clip},
       {"Cast", 1, 0, Cast},
       {"CastLike", 15, 0, CastLike},
+      {"BitCast", 26, 0, BitCast},
       {"LeakyRelu", 1, 0, LeakyRelu},
       {"Elu", 1, 0, Elu},
       {"Celu", 12, 0, Celu},

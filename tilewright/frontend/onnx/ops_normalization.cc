@@ -49,6 +49,12 @@ Value PerChannel(NodeContext& ctx, const Value& v, int rank) {
   return ctx.Reshape(v, shape);
 }
 
+/// Normalisation per channel needs axes of batch and channels.
+void RequireChannels(const NodeContext& ctx, const Value& x) {
+  if (x.tensor().rank() < 2)
+    ctx.Fail("TW2017", fmt::format("x has rank {}, expected 2 or more", x.tensor().rank()));
+}
+
 std::vector<int64_t> AxesFrom(int64_t first, int64_t rank) {
   std::vector<int64_t> axes;
   for (int64_t d = first; d < rank; ++d) axes.push_back(d);
@@ -58,6 +64,7 @@ std::vector<int64_t> AxesFrom(int64_t first, int64_t rank) {
 /// In training the batch's own mean and variance normalise, and running ones are updated by them.
 void TrainingBatchNormalization(NodeContext& ctx) {
   Value x = ctx.Arg(0);
+  RequireChannels(ctx, x);
   std::vector<int64_t> axes = AxesFrom(2, x.tensor().rank());
   axes.insert(axes.begin(), 0);
   Annotations over = {{"axes", axes}};
@@ -90,6 +97,7 @@ void BatchNormalization(NodeContext& ctx) {
 
 void InstanceNormalization(NodeContext& ctx) {
   Value x = ctx.Arg(0);
+  RequireChannels(ctx, x);
   const int rank = x.tensor().rank();
   Value y = ctx.Call("MeanVarianceNormalization", {x},
                      {{"axes", AxesFrom(2, rank)}, {"epsilon", ctx.Float("epsilon", 1e-5f)}});
@@ -100,6 +108,7 @@ void InstanceNormalization(NodeContext& ctx) {
 void GroupNormalization(NodeContext& ctx) {
   ctx.Ignore({"stash_type"});
   Value x = ctx.Arg(0);
+  RequireChannels(ctx, x);
   const std::vector<Expr> shape = x.tensor().shape;
   const int rank = int(shape.size());
   const int64_t groups = ctx.Int("num_groups");

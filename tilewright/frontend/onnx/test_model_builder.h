@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/malformed/model_builder.h"
+// Small ONNX models for tests, to be imported or to be spoilt.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tilewright/frontend/onnx/onnx.pb.h"
 
 namespace tilewright::onnx {
 
-ModelProto EmptyModel(int64_t opset) {
+/// A model file version and operator set that every model here uses unless it is about these.
+inline ModelProto EmptyModel(int64_t opset = 17) {
   ModelProto m;
   m.set_ir_version(8);
   m.mutable_graph()->set_name("g");
@@ -11,7 +18,9 @@ ModelProto EmptyModel(int64_t opset) {
   return m;
 }
 
-ValueInfoProto* AddInput(ModelProto& m, const std::string& name, const std::vector<int64_t>& dims, int type) {
+/// A graph input or output of f32 elements; a dimension of -1 has no value.
+inline ValueInfoProto* AddInput(ModelProto& m, const std::string& name, const std::vector<int64_t>& dims,
+                                int type = 1) {
   ValueInfoProto* v = m.mutable_graph()->add_input();
   v->set_name(name);
   auto* tensor = v->mutable_type()->mutable_tensor_type();
@@ -24,15 +33,15 @@ ValueInfoProto* AddInput(ModelProto& m, const std::string& name, const std::vect
   return v;
 }
 
-ValueInfoProto* AddOutput(ModelProto& m, const std::string& name) {
+inline ValueInfoProto* AddOutput(ModelProto& m, const std::string& name) {
   ValueInfoProto* v = m.mutable_graph()->add_output();
   v->set_name(name);
   v->mutable_type()->mutable_tensor_type()->set_elem_type(1);
   return v;
 }
 
-NodeProto* AddNode(ModelProto& m, const std::string& op, const std::vector<std::string>& inputs,
-                   const std::vector<std::string>& outputs) {
+inline NodeProto* AddNode(ModelProto& m, const std::string& op, const std::vector<std::string>& inputs,
+                          const std::vector<std::string>& outputs) {
   NodeProto* n = m.mutable_graph()->add_node();
   n->set_op_type(op);
   n->set_name(op + "_" + std::to_string(m.graph().node_size()));
@@ -41,7 +50,9 @@ NodeProto* AddNode(ModelProto& m, const std::string& op, const std::vector<std::
   return n;
 }
 
-TensorProto* AddTensor(ModelProto& m, const std::string& name, const std::vector<int64_t>& dims, int type) {
+/// An initialiser of f32 (typed data) or, with type 7, of i64.
+inline TensorProto* AddTensor(ModelProto& m, const std::string& name, const std::vector<int64_t>& dims,
+                              int type = 1) {
   TensorProto* t = m.mutable_graph()->add_initializer();
   t->set_name(name);
   t->set_data_type(type);
@@ -60,26 +71,30 @@ TensorProto* AddTensor(ModelProto& m, const std::string& name, const std::vector
   return t;
 }
 
-namespace {
-AttributeProto* Attribute(NodeProto* n, const std::string& name, int type) {
+inline AttributeProto* AddAttribute(NodeProto* n, const std::string& name, int type) {
   AttributeProto* a = n->add_attribute();
   a->set_name(name);
   a->set_type(type);
   return a;
 }
-}  // namespace
 
-void SetInt(NodeProto* n, const std::string& name, int64_t value) { Attribute(n, name, 2)->set_i(value); }
-void SetFloat(NodeProto* n, const std::string& name, float value) { Attribute(n, name, 1)->set_f(value); }
-void SetString(NodeProto* n, const std::string& name, const std::string& value) {
-  Attribute(n, name, 3)->set_s(value);
+inline void SetInt(NodeProto* n, const std::string& name, int64_t value) {
+  AddAttribute(n, name, 2)->set_i(value);
 }
-void SetInts(NodeProto* n, const std::string& name, const std::vector<int64_t>& values) {
-  AttributeProto* a = Attribute(n, name, 7);
+inline void SetFloat(NodeProto* n, const std::string& name, float value) {
+  AddAttribute(n, name, 1)->set_f(value);
+}
+inline void SetString(NodeProto* n, const std::string& name, const std::string& value) {
+  AddAttribute(n, name, 3)->set_s(value);
+}
+inline void SetInts(NodeProto* n, const std::string& name, const std::vector<int64_t>& values) {
+  AttributeProto* a = AddAttribute(n, name, 7);
   for (int64_t v : values) a->add_ints(v);
 }
 
-ModelProto GoodModel() {
+/// x [1, 3, 8, 8] -> Conv (4 filters 3x3) -> Relu -> MaxPool -> Flatten -> Gemm -> y [1, 5]; imports without
+/// error.
+inline ModelProto GoodModel() {
   ModelProto m = EmptyModel();
   AddInput(m, "x", {1, 3, 8, 8});
   AddTensor(m, "w", {4, 3, 3, 3});
