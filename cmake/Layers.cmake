@@ -68,6 +68,10 @@ function(tw_layer folder)
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$|/main\\.cc$")
+  # For a device support is its headers alone: its sources need fmt, and the runtime none of them.
+  if(TW_RUNTIME_ONLY AND folder STREQUAL "support")
+    set(sources)
+  endif()
   if(NOT sources)
     set(sources ${CMAKE_SOURCE_DIR}/cmake/empty.cc)
   endif()
@@ -133,10 +137,9 @@ function(tw_protobuf_layer folder)
   target_include_directories(tw_${name} SYSTEM PRIVATE ${Protobuf_INCLUDE_DIRS})
 endfunction()
 
-# The library that a deployed program links: runtime and support, with the C ABI as its only exports.
+# The library that a deployed program links: the runtime, with the C ABI as its only exports.
 function(tw_shared_runtime)
-  file(GLOB_RECURSE sources CONFIGURE_DEPENDS
-    ${CMAKE_SOURCE_DIR}/tilewright/support/*.cc ${CMAKE_SOURCE_DIR}/tilewright/runtime/*.cc)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tilewright/runtime/*.cc)
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$|/main\\.cc$")
   if(sources)
     add_library(tilewright_runtime SHARED ${sources})
@@ -145,6 +148,10 @@ function(tw_shared_runtime)
     # Workers outlive every use of the library, so it stays loaded until the process ends (nodelete).
     set(exports ${CMAKE_SOURCE_DIR}/tilewright/runtime/exports.map)
     target_link_options(tilewright_runtime PRIVATE -Wl,--gc-sections -Wl,-z,nodelete -Wl,--version-script=${exports})
+    # The library holds all that it needs; only a sanitizer's functions come from the program.
+    if(NOT TW_SANITIZE)
+      target_link_options(tilewright_runtime PRIVATE -Wl,-z,defs)
+    endif()
     set_target_properties(tilewright_runtime PROPERTIES LINK_DEPENDS ${exports}
       VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
   endif()

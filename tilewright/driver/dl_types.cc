@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/driver/dl_types.h"
 
+#include "tilewright/runtime/dtype.h"
 #include "tilewright/support/error.h"
 
 namespace tilewright {
@@ -30,21 +31,18 @@ DLDataType ToDl(DataType t) {
 }
 
 DataType FromDl(DLDataType t) {
-  switch (t.code) {
-    case kDLInt:
-      return DataType::Int(t.bits);
-    case kDLUInt:
-      return DataType::UInt(t.bits);
-    case kDLFloat:
-      return DataType::Float(t.bits);
-    case kDLBfloat:
-      return DataType::BFloat16();
-    case kDLBool:
-      return DataType::Bool();
-    default:
-      TW_CHECK(false, "DLPack type code {} is not one of ours", t.code);
+  const bool bytes = t.bits == 8 || t.bits == 16 || t.bits == 32 || t.bits == 64;
+  if (t.lanes == 1 && bytes) {
+    if (t.code == kDLInt) return DataType::Int(t.bits);
+    if (t.code == kDLUInt) return DataType::UInt(t.bits);
+    if (t.code == kDLFloat && t.bits > 8) return DataType::Float(t.bits);
+    if (t.code == kDLBfloat && t.bits == 16) return DataType::BFloat16();
+    if (t.code == kDLBool && t.bits == 8) return DataType::Bool();
   }
-  return {};
+  throw Error("TW3202",
+              "a tensor has elements of type " + runtime::DTypeName(t) + ", which is not known here", "",
+              {"expected integers of 8 to 64 bits, floats of 16 to 64, bfloat16 or bool",
+               "the module is damaged or was made by another version: compile the model again"});
 }
 
 }  // namespace tilewright
