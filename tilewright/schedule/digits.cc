@@ -108,11 +108,8 @@ class DigitTracker {
     while (!pending.empty()) {
       for (const Expr& e : pending) AddExpr(e);
       pending.clear();
-      // A source all of whose digits are known is known itself, and may be a sum of other digits.
       for (auto& source : sources_) {
-        if (source.known || !Complete(source)) continue;
-        source.known = true;
-        if (source.expr.kind() != ExprKind::kVar) pending.push_back(source.expr);
+        if (!source.known) Advance(source, pending);
       }
     }
     std::vector<bool> determined;
@@ -124,6 +121,7 @@ class DigitTracker {
   struct Source {
     Expr expr;
     std::vector<Digit> digits;
+    std::vector<Expr> reached = {Expr(1)};  ///< its remainders by these are told by its digits
     bool known = false;
   };
 
@@ -136,7 +134,7 @@ class DigitTracker {
     auto sum = Parser(vars_).Parse(e);
     if (!sum || !Separable(sum->terms)) return;
     for (DigitTerm& t : sum->terms) {
-      if (auto shorter = Shortened(t.digit)) AddDigit(std::move(*shorter));
+      for (Digit& shorter : Shortened(t.digit)) AddDigit(std::move(shorter));
       AddDigit(std::move(t.digit));
     }
   }
@@ -151,23 +149,23 @@ class DigitTracker {
   /// Digits of a sum that begin at a multiple of what some of its terms share are digits of a shorter sum
   /// too: (f * 16 + g) // 24 is (f * 2 + g // 8) // 3. The simplifier shortens those that it can shorten to
   /// the end, as (f * 16 + g) // 8 % 3, so that digits of one number come from different sources.
-  std::optional<Digit> Shortened(const Digit& digit) const {
+  std::vector<Digit> Shortened(const Digit& digit) const {
     auto lower = AsInt(digit.lower), upper = digit.upper ? AsInt(digit.upper) : std::nullopt;
-    if (!lower || (bool(digit.upper) && !upper)) return std::nullopt;
+    if (!lower || (bool(digit.upper) && !upper)) return {};
     const std::vector<Var> vars = FreeVars(digit.source);
     const auto sum = Parser(vars).Parse(digit.source);
-    if (!sum || sum->terms.size() < 2) return std::nullopt;
-    std::vector<int64_t> shared;
-    for (const DigitTerm& t : sum->terms) shared.push_back(std::gcd(t.coefficient, *lower));
-    std::sort(shared.rbegin(), shared.rend());
-    for (int64_t g : shared) {
-      if (g == 1) break;
-      Expr shorter = bounds_.Simplify(FloorDiv(digit.source, Expr(g)));
-      auto* whole = shorter.As<BinaryNode>();
+    if (!sum || sum->terms.size() < 2) return {};
+    int64_t most = 1;
+    for (const DigitTerm& t : sum->terms) most = std::max(most, std::gcd(t.coefficient, *lower));
+    std::vector<Digit> shorter;
+    for (int64_t g = 2; g <= most; ++g) {
+      if (most % g) continue;
+      Expr quotient = bounds_.Simplify(FloorDiv(digit.source, Expr(g)));
+      auto* whole = quotient.As<BinaryNode>();
       if (whole && whole->op == BinaryOp::kFloorDiv) continue;
-      return Digit{shorter, Expr(*lower / g), upper ? Expr(*upper / g) : Expr()};
+      shorter.push_back({quotient, Expr(*lower / g), upper ? Expr(*upper / g) : Expr()});
     }
-    return std::nullopt;
+    return shorter;
   }
 
   /// Terms sorted by weight, each larger than all below can add up to: the sum determines each digit.
@@ -190,21 +188,24 @@ class DigitTracker {
     return true;
   }
 
-  bool Complete(const Source& source) const {
-    Expr reached(1);
-    for (size_t step = 0; step <= source.digits.size(); ++step) {
-      if (bounds_.Prove(source.expr < reached) && bounds_.Prove(source.expr >= Expr(0))) return true;
-      bool advanced = false;
+  /// What the digits of a source tell: remainders by more and more, in the end all of it. Each may be a sum
+  /// of digits of something else.
+  void Advance(Source& source, std::vector<Expr>& pending) const {
+    for (size_t i = 0; i < source.reached.size() && !source.known; ++i) {
+      const Expr end = source.reached[i];
+      source.known = bounds_.Prove(source.expr < end) && bounds_.Prove(source.expr >= Expr(0));
       for (const Digit& d : source.digits) {
-        if (!bounds_.ProveEqual(d.lower, reached)) continue;
-        if (!d.upper) return true;
-        reached = d.upper;
-        advanced = true;
-        break;
+        if (!bounds_.ProveEqual(d.lower, end)) continue;
+        if (!d.upper) {
+          source.known = true;
+        } else if (std::none_of(source.reached.begin(), source.reached.end(),
+                                [&](const Expr& r) { return StructuralEqual(r, d.upper); })) {
+          source.reached.push_back(d.upper);
+          pending.push_back(bounds_.Simplify(FloorMod(source.expr, d.upper)));
+        }
       }
-      if (!advanced) return false;
     }
-    return false;
+    if (source.known && source.expr.kind() != ExprKind::kVar) pending.push_back(source.expr);
   }
 
   const std::vector<Var>& vars_;

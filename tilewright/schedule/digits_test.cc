@@ -3,6 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <random>
+
+#include "tilewright/arith/eval.h"
+
 namespace tilewright {
 namespace {
 
@@ -46,6 +51,69 @@ TEST(Determined, DigitsOfOneNumberThatShareNothing) {
                            FloorMod(flat, Expr(5))};
   EXPECT_EQ(p.Told(all), (std::vector<bool>{true, true}));
   EXPECT_EQ(Determined(all, {p.j}, p.bounds), (std::vector<bool>{true}));
+}
+
+TEST(Determined, DigitsOfPartsOfANumber) {
+  // The axes 2 x 4 x 4 x 6 of 192: the first ends with a vector, so that its digit is one of the loop over
+  // vectors.
+  Pair p;
+  p.bounds.Bind(p.i, {Expr(0), Expr(12)});
+  const Expr flat = p.i * Expr(16) + p.j;
+  std::vector<Expr> all = {FloorDiv(flat, Expr(96)), FloorMod(FloorDiv(flat, Expr(24)), Expr(4)),
+                           FloorMod(FloorDiv(flat, Expr(6)), Expr(4)), FloorMod(flat, Expr(6))};
+  EXPECT_EQ(p.Told(all), (std::vector<bool>{true, true}));
+  for (Expr& e : all) e = p.bounds.Simplify(e);
+  EXPECT_EQ(Determined(all, {p.j}, p.bounds), (std::vector<bool>{true}));
+  EXPECT_EQ(p.Told({all[1], all[2], all[3]}), (std::vector<bool>{false, true})) << "twice 96";
+  EXPECT_EQ(p.Told({all[0], all[1], all[3]}), (std::vector<bool>{false, false}));
+}
+
+TEST(Determined, DigitsThatShareDifferentDivisors) {
+  // The axes 2 x 3 x 6 x 8 in vectors of 32: the quotients are shortened by 16 and by 8.
+  Pair p;
+  p.bounds.Bind(p.i, {Expr(0), Expr(9)});
+  p.bounds.Bind(p.j, {Expr(0), Expr(32)});
+  const Expr flat = p.i * Expr(32) + p.j;
+  std::vector<Expr> all = {FloorDiv(flat, Expr(144)), FloorMod(FloorDiv(flat, Expr(48)), Expr(3)),
+                           FloorMod(FloorDiv(flat, Expr(8)), Expr(6)), FloorMod(flat, Expr(8))};
+  EXPECT_EQ(p.Told(all), (std::vector<bool>{true, true}));
+  for (Expr& e : all) e = p.bounds.Simplify(e);
+  EXPECT_EQ(Determined(all, {p.j}, p.bounds), (std::vector<bool>{true}));
+}
+
+/// Against enumeration: what is said to be told is told.
+TEST(Determined, NeverClaimsTooMuch) {
+  std::mt19937 random(1);
+  int claims = 0;
+  for (int round = 0; round < 400; ++round) {
+    auto draw = [&](int64_t low, int64_t high) { return low + int64_t(random() % uint64_t(high - low + 1)); };
+    Pair p;
+    const int64_t outer = draw(1, 6), inner = draw(1, 16);
+    p.bounds.Bind(p.i, {Expr(0), Expr(outer)});
+    p.bounds.Bind(p.j, {Expr(0), Expr(inner)});
+    const Expr flat = p.i * Expr(draw(0, 2) ? inner : draw(1, 20)) + p.j;
+    std::vector<Expr> exprs;
+    for (int64_t lower = 1, k = draw(1, 4); k > 0; --k) {
+      const int64_t upper = lower * draw(2, 6);
+      Expr e = FloorDiv(k == 1 && draw(0, 1) ? flat : FloorMod(flat, Expr(upper)), Expr(lower));
+      if (draw(0, 5)) exprs.push_back(p.bounds.Simplify(e));
+      lower = upper;
+    }
+    const std::vector<bool> told = Determined(exprs, {p.i, p.j}, p.bounds);
+    std::map<std::vector<int64_t>, std::pair<int64_t, int64_t>> seen;
+    for (int64_t a = 0; a < outer; ++a) {
+      for (int64_t b = 0; b < inner; ++b) {
+        std::vector<int64_t> values;
+        for (const Expr& e : exprs) values.push_back(EvalInt(e, {{p.i, a}, {p.j, b}}).value());
+        auto [it, fresh] = seen.emplace(values, std::pair(a, b));
+        if (fresh) continue;
+        EXPECT_FALSE(told[0] && it->second.first != a) << "round " << round;
+        EXPECT_FALSE(told[1] && it->second.second != b) << "round " << round;
+      }
+    }
+    claims += told[0] && told[1];
+  }
+  EXPECT_GT(claims, 50);
 }
 
 TEST(Determined, SumsOfDigits) {
