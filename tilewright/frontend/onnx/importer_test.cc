@@ -111,6 +111,20 @@ TEST(Importer, ShapeArithmeticLeavesNoTrace) {
   EXPECT_EQ(GetGraphFunction(model.module)->body.results[0]->type.ToString(), "f32[x_0, 12]");
 }
 
+TEST(Importer, ShapesMayBeSplit) {
+  // The two dimensions of x exchanged.
+  ModelProto m = EmptyModel(18);
+  AddInput(m, "x", {2, 3});
+  AddNode(m, "Shape", {"x"}, {"s"});
+  NodeProto* n = AddNode(m, "Split", {"s"}, {"h", "w"});
+  SetInt(n, "num_outputs", 2);
+  SetInt(AddNode(m, "Concat", {"w", "h"}, {"t"}), "axis", 0);
+  AddNode(m, "Reshape", {"x", "t"}, {"y"});
+  AddOutput(m, "y");
+  EXPECT_THAT(OperatorsOf(ImportProto(m)), ElementsAre("Reshape"));
+  EXPECT_THAT(RunProto(m, {Counting({2, 3})})[0].shape(), ElementsAre(3, 2));
+}
+
 TEST(Importer, WhatShapesDependOnMustBeKnown) {
   ModelProto m = EmptyModel();
   AddInput(m, "x", {6});

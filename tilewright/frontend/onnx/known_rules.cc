@@ -388,6 +388,25 @@ bool SliceRule(NodeContext& ctx) {
                }));
 }
 
+bool SplitRule(NodeContext& ctx) {
+  auto x = ctx.KnownInput(0);
+  if (!x || x->shape.empty()) return false;
+  if (auto sizes = ctx.KnownInput(1); ctx.Has(1) && (!sizes || !sizes->constant())) return false;
+  const SplitParts parts = SplitOf(ctx);
+  int64_t begin = 0;
+  for (size_t k = 0; k < parts.sizes.size(); ++k) {
+    std::vector<int64_t> shape = x->shape;
+    shape[parts.axis] = *AsInt(parts.sizes[k]);
+    Known part = Pick(*x, shape, [&](std::vector<int64_t> i) {
+      i[parts.axis] += begin;
+      return i;
+    });
+    if (!Store(ctx, k, std::move(part))) return false;
+    begin += *AsInt(parts.sizes[k]);
+  }
+  return true;
+}
+
 bool TransposeRule(NodeContext& ctx) {
   auto x = ctx.KnownInput(0);
   if (!x) return false;
@@ -492,6 +511,7 @@ bool ReduceRule(NodeContext& ctx) {
     {"CastLike", CastLikeRule},
     {"Gather", GatherRule},
     {"Slice", SliceRule},
+    {"Split", SplitRule},
     {"Concat", ConcatRule},
     {"Unsqueeze", UnsqueezeRule},
     {"Squeeze", SqueezeRule},

@@ -134,41 +134,11 @@ Value SliceAxis(NodeContext& ctx, const Value& x, size_t axis, const Expr& begin
 }
 
 void Split(NodeContext& ctx) {
-  const std::vector<Expr> shape = ctx.Shape(0);
-  const size_t axis = size_t(AxisFromFront(ctx, ctx.Int("axis", 0), int64_t(shape.size())));
-  std::vector<Expr> sizes;
-  const size_t parts = ctx.outputs().size();
-  if (ctx.opset() < 13 ? ctx.HasAttr("split") : ctx.Has(1)) {
-    sizes = ctx.opset() < 13 ? ToExprs(ctx.Ints("split")) : ctx.RequireExprs(1, "the sizes of Split");
-  } else if (ctx.opset() < 2 && ctx.Has(1)) {
-    sizes = ctx.RequireExprs(1, "the sizes of Split");
-  } else {
-    int64_t n = ctx.Int("num_outputs", int64_t(parts));
-    if (n != int64_t(parts))
-      ctx.Fail("TW2015", fmt::format("num_outputs is {}, but there are {} results", n, parts));
-    // Equal parts, the last one smaller where they do not divide the axis.
-    Expr part = CeilDiv(shape[axis], Expr(n)), left = shape[axis];
-    for (size_t i = 0; i < parts; ++i) {
-      sizes.push_back(i + 1 == parts ? left : part);
-      left = left - part;
-    }
-  }
-  if (sizes.size() != parts) ctx.Fail("TW2017", fmt::format("{} sizes for {} results", sizes.size(), parts));
-  Expr whole(0);
-  for (size_t i = 0; i < parts; ++i) {
-    if (auto n = AsInt(sizes[i]); n && *n < 0) {
-      ctx.Fail("TW2017", fmt::format("part {} has a size of {}", i, *n));
-    }
-    whole = whole + sizes[i];
-  }
-  auto total = AsInt(whole), extent = AsInt(shape[axis]);
-  if (total && extent && *total != *extent) {
-    ctx.Fail("TW2017", fmt::format("the parts have {} elements together, the axis has {}", *total, *extent));
-  }
+  const SplitParts parts = SplitOf(ctx);
   Expr begin(0);
-  for (size_t i = 0; i < parts; ++i) {
-    if (ctx.Wants(i)) ctx.Set(i, SliceAxis(ctx, ctx.Arg(0), axis, begin, sizes[i]));
-    begin = begin + sizes[i];
+  for (size_t i = 0; i < parts.sizes.size(); ++i) {
+    if (ctx.Wants(i)) ctx.Set(i, SliceAxis(ctx, ctx.Arg(0), parts.axis, begin, parts.sizes[i]));
+    begin = begin + parts.sizes[i];
   }
 }
 

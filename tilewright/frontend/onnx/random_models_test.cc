@@ -71,6 +71,9 @@ Expand 2
 EyeLike 1 dtype:i k:i
 Flatten 1 axis:i
 Floor 1 consumed_inputs:I
+GRU 6 activation_alpha:F activation_beta:F activations:s clip:f direction:s hidden_size:i layout:i linear_before_reset:i
+LSTM 8 activation_alpha:F activation_beta:F activations:s clip:f direction:s hidden_size:i input_forget:i layout:i
+RNN 6 activation_alpha:F activation_beta:F activations:s clip:f direction:s hidden_size:i layout:i
 Gather 2 axis:i
 GatherElements 2 axis:i
 GatherND 2 batch_dims:i

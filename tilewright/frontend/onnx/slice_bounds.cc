@@ -64,4 +64,42 @@ SliceBounds SliceOf(const NodeContext& ctx) {
   return bounds;
 }
 
+SplitParts SplitOf(NodeContext& ctx) {
+  const std::vector<Expr> shape = ctx.Shape(0);
+  SplitParts result{size_t(AxisFromFront(ctx, ctx.Int("axis", 0), int64_t(shape.size()))), {}};
+  const Expr extent = shape[result.axis];
+  std::vector<Expr>& sizes = result.sizes;
+  const size_t parts = ctx.outputs().size();
+  const bool by_attribute = ctx.opset() >= 2 && ctx.opset() < 13;
+  if (by_attribute ? ctx.HasAttr("split") : ctx.Has(1)) {
+    sizes = by_attribute ? ToExprs(ctx.Ints("split")) : ctx.RequireExprs(1, "the sizes of Split");
+  } else if (ctx.opset() < 2 && ctx.HasAttr("split")) {
+    sizes = ToExprs(ctx.Ints("split"));
+  } else {
+    const int64_t n = ctx.Int("num_outputs", int64_t(parts));
+    if (n != int64_t(parts))
+      ctx.Fail("TW2015", fmt::format("num_outputs is {}, but there are {} results", n, parts));
+    // Equal parts, the last one smaller where they do not divide the axis.
+    Expr left = extent;
+    for (size_t i = 0; i < parts; ++i) {
+      const Expr part = CeilDiv(extent, Expr(n));
+      sizes.push_back(i + 1 == parts ? left : part);
+      left = left - part;
+    }
+  }
+  if (sizes.size() != parts) ctx.Fail("TW2017", fmt::format("{} sizes for {} results", sizes.size(), parts));
+  Expr whole(0);
+  for (size_t i = 0; i < parts; ++i) {
+    if (auto n = AsInt(sizes[i]); n && *n < 0) {
+      ctx.Fail("TW2017", fmt::format("part {} has a size of {}", i, *n));
+    }
+    whole = whole + sizes[i];
+  }
+  auto total = AsInt(whole), known = AsInt(extent);
+  if (total && known && *total != *known) {
+    ctx.Fail("TW2017", fmt::format("the parts have {} elements together, the axis has {}", *total, *known));
+  }
+  return result;
+}
+
 }  // namespace tilewright::onnx
