@@ -60,12 +60,15 @@ void PrintProfile(const runtime::Context& context, const ReadyModel& ready) {
   double total = 0;
   for (const runtime::ProfileEntry& e : entries) total += double(e.min_ns);
   fmt::print("{:>10} {:>6} {:>9}  kernel\n", "min us", "share", "GFLOP/s");
+  std::map<std::string, double> flops;
+  if (ready.compiled) {
+    for (const KernelInfo& k : ready.compiled->kernel_infos) flops[k.name] = k.flops;
+  }
   for (size_t i = 0; i < entries.size(); ++i) {
     const double ns = double(entries[i].min_ns);
-    const double flops =
-        ready.compiled && i < ready.compiled->kernel_infos.size() ? ready.compiled->kernel_infos[i].flops : 0;
-    fmt::print("{:>10.1f} {:>5.1f}% {:>9.1f}  {}\n", ns / 1e3, 100 * ns / total, ns > 0 ? flops / ns : 0,
-               ready.module->program().instructions[i].name);
+    const std::string& name = ready.module->program().instructions[i].name;
+    fmt::print("{:>10.1f} {:>5.1f}% {:>9.1f}  {}\n", ns / 1e3, 100 * ns / total,
+               ns > 0 ? flops[name] / ns : 0, name);
   }
 }
 
@@ -83,7 +86,8 @@ void Bench(const BenchArgs& args) {
     ready.load_ms = Milliseconds(load);
   }
   runtime::Context context(ready.module, {.num_threads = args.threads, .profile = args.profile});
-  GenerateInputs(context, 0);
+  const bool is_module = IsModuleFile(args.model);
+  GenerateInputs(context, 0, is_module ? args.flags.Dims() : std::map<std::string, int64_t>());
   const Latencies latencies = Measure(context, args.seconds);
   const double peak = MeasurePeakGflops(context.num_threads());
   rusage usage{};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/cli/inputs.h"
 
+#include <algorithm>
+
 #include "tilewright/cli/report.h"
 #include "tilewright/driver/dl_types.h"
 
@@ -26,8 +28,44 @@ class Random {
 
 }  // namespace
 
-NDArray GenerateInput(const runtime::TensorSpec& spec, uint64_t seed) {
-  NDArray array = NDArray::Empty(FromDl(spec.dtype), StaticShape(spec));
+InputShapes::InputShapes(const runtime::Program& program, const std::map<std::string, int64_t>& dims,
+                         const std::map<std::string, NDArray>& given)
+    : program_(program), symbols_(program.symbols.size(), runtime::kUnboundSymbol) {
+  std::string names;
+  for (const runtime::SymbolInfo& s : program.symbols) names += (names.empty() ? "" : ", ") + s.name;
+  for (auto& [name, value] : dims) {
+    auto it = std::find_if(program.symbols.begin(), program.symbols.end(),
+                           [&](const runtime::SymbolInfo& s) { return s.name == name; });
+    if (it == program.symbols.end()) {
+      throw Error("TW4007", fmt::format("the module has no symbolic dimension '{}'", name), "",
+                  {names.empty() ? "all its dimensions are fixed" : "it has " + names});
+    }
+    symbols_[size_t(it - program.symbols.begin())] = value;
+  }
+  for (const runtime::TensorSpec& input : program.inputs) {
+    auto it = given.find(input.name);
+    if (it == given.end() || it->second.shape().size() != input.shape.size()) continue;
+    for (size_t d = 0; d < input.shape.size(); ++d) {
+      const std::optional<uint32_t> symbol = input.shape[d].AsSymbol();
+      if (symbol && symbols_[*symbol] == runtime::kUnboundSymbol) symbols_[*symbol] = it->second.shape()[d];
+    }
+  }
+  for (size_t i = 0; i < symbols_.size(); ++i) {
+    if (symbols_[i] != runtime::kUnboundSymbol) continue;
+    const runtime::SymbolInfo& s = program.symbols[i];
+    symbols_[i] = std::max({s.min, s.divisor, int64_t(1)});
+    assumed_ += fmt::format("{}{} = {}", assumed_.empty() ? "" : ", ", s.name, symbols_[i]);
+  }
+}
+
+std::vector<int64_t> InputShapes::Shape(size_t input) const {
+  std::vector<int64_t> shape;
+  for (const runtime::ShapeExpr& d : program_.inputs[input].shape) shape.push_back(d.Evaluate(symbols_));
+  return shape;
+}
+
+NDArray GenerateArray(DataType dtype, const std::vector<int64_t>& shape, uint64_t seed) {
+  NDArray array = NDArray::Empty(dtype, shape);
   Random random(seed);
   for (int64_t i = 0; i < array.size(); ++i) {
     if (array.dtype().is_float()) {
@@ -39,18 +77,29 @@ NDArray GenerateInput(const runtime::TensorSpec& spec, uint64_t seed) {
   return array;
 }
 
-void GenerateInputs(runtime::Context& context, uint64_t seed) {
+void GenerateInputs(runtime::Context& context, uint64_t seed, const std::map<std::string, int64_t>& dims) {
   const runtime::Program& program = context.module().program();
+  const InputShapes shapes(program, dims);
   for (size_t i = 0; i < program.inputs.size(); ++i) {
-    NDArray array = GenerateInput(program.inputs[i], seed + i);
-    context.SetInput(i, array.data(), uint64_t(array.bytes()));
+    SetInput(context, i, GenerateArray(FromDl(program.inputs[i].dtype), shapes.Shape(i), seed + i));
   }
 }
 
-void CheckInput(const runtime::TensorSpec& spec, const NDArray& array) {
-  if (FromDl(spec.dtype) == array.dtype() && StaticShape(spec) == array.shape()) return;
-  throw Error("TW4004", fmt::format("the tensor given for input '{}' does not fit", spec.name), "",
-              {"expected " + SpecText(spec), "found " + array.ToString(0)});
+void SetInput(runtime::Context& context, size_t index, const NDArray& array) {
+  const runtime::Program& program = context.module().program();
+  const runtime::TensorSpec& spec = program.inputs[index];
+  bool fits = FromDl(spec.dtype) == array.dtype() && spec.shape.size() == array.shape().size();
+  bool fixed = true;
+  for (size_t d = 0; fits && d < spec.shape.size(); ++d) {
+    fits = !spec.shape[d].is_constant() || spec.shape[d].constant() == array.shape()[d];
+    fixed = fixed && spec.shape[d].is_constant();
+  }
+  if (!fits) {
+    throw Error("TW4004", fmt::format("the tensor given for input '{}' does not fit", spec.name), "",
+                {"expected " + SpecText(spec, program), "found " + array.ToString(0)});
+  }
+  if (!fixed) context.SetInputShape(index, array.shape());
+  context.SetInput(index, array.data(), uint64_t(array.bytes()));
 }
 
 NDArray OutputArray(const runtime::Context& context, size_t index) {

@@ -18,9 +18,10 @@ struct InspectArgs {
   CompileFlags flags;
 };
 
-nlohmann::ordered_json Specs(const std::vector<runtime::TensorSpec>& specs) {
+nlohmann::ordered_json Specs(const std::vector<runtime::TensorSpec>& specs, const runtime::Program& program) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const runtime::TensorSpec& s : specs) list.push_back({{"name", s.name}, {"type", SpecText(s)}});
+  for (const runtime::TensorSpec& s : specs)
+    list.push_back({{"name", s.name}, {"type", SpecText(s, program)}});
   return list;
 }
 
@@ -42,8 +43,8 @@ nlohmann::ordered_json Describe(const InspectArgs& args, const ReadyModel& ready
   const runtime::Program& program = ready.module->program();
   nlohmann::ordered_json out;
   out["name"] = ready.compiled ? ready.compiled->name : ready.module->info().name;
-  out["inputs"] = Specs(program.inputs);
-  out["outputs"] = Specs(program.outputs);
+  out["inputs"] = Specs(program.inputs, program);
+  out["outputs"] = Specs(program.outputs, program);
   out["target"] = ready.compiled ? ready.compiled->target.ToString() : ready.module->variant().target;
   out["operators"] = Operators(ready);
   int64_t parameters = 0, arena = 0;

@@ -34,7 +34,9 @@ void CompileFlags::Add(CLI::App& app) {
          "--target", target,
          "Machine to compile for: host, x86-64-v2, x86-64-v3, x86-64-v4, a triple, with key=value overrides")
       ->capture_default_str();
-  app.add_option("--dim", dims, "Fix a symbolic dimension: NAME=N (repeatable)");
+  app.add_option(
+      "--dim", dims,
+      "Fix a symbolic dimension, or give one of a module a size for generated inputs: NAME=N (repeatable)");
   app.add_flag("--verify-each", verify_each, "Verify the IR after every pass");
   app.add_option("--sanitize", "Instrument generated kernels: address")
       ->each([this](const std::string& what) {

@@ -8,9 +8,7 @@
 
 namespace tilewright {
 
-/// "f32[1, 3, 224, 224]".
-std::string SpecText(const runtime::TensorSpec& spec);
-/// The shape as integers; Error TW3101 when a dimension is symbolic.
-std::vector<int64_t> StaticShape(const runtime::TensorSpec& spec);
+/// "f32[batch, 3, 224, 224]".
+std::string SpecText(const runtime::TensorSpec& spec, const runtime::Program& program);
 
 }  // namespace tilewright

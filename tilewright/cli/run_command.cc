@@ -13,6 +13,7 @@
 #include "tilewright/cli/report.h"
 #include "tilewright/cli/tensor_io.h"
 #include "tilewright/cli/test_data.h"
+#include "tilewright/driver/dl_types.h"
 #include "tilewright/frontend/onnx/import.h"
 #include "tilewright/support/file.h"
 
@@ -56,10 +57,17 @@ ReadyModel LoadBinding(const RunArgs& args, const std::map<std::string, NDArray>
       });
 }
 
+/// Sizes for what a module leaves open; a model file was compiled for them.
+std::map<std::string, int64_t> ModuleDims(const RunArgs& args) {
+  return IsModuleFile(args.model) ? args.flags.Dims() : std::map<std::string, int64_t>();
+}
+
 /// The first input that can be an image: rank 4 with 3 channels.
 void SetImage(const RunArgs& args, const runtime::Program& program, std::map<std::string, NDArray>& given) {
-  for (const runtime::TensorSpec& spec : program.inputs) {
-    const std::vector<int64_t> shape = StaticShape(spec);
+  const InputShapes shapes(program, ModuleDims(args));
+  for (size_t i = 0; i < program.inputs.size(); ++i) {
+    const runtime::TensorSpec& spec = program.inputs[i];
+    const std::vector<int64_t> shape = shapes.Shape(i);
     if (shape.size() != 4 || shape[0] != 1 || (shape[1] != 3 && shape[3] != 3)) continue;
     const bool last = shape[1] != 3;
     given[spec.name] = ImageTensor(ReadImage(args.image), int(shape[last ? 1 : 2]), int(shape[last ? 2 : 3]),
@@ -70,23 +78,24 @@ void SetImage(const RunArgs& args, const runtime::Program& program, std::map<std
               {"expected a float input of shape 1x3xHxW or 1xHxWx3"});
 }
 
-void SetInputs(const RunArgs& args, runtime::Context& context, std::map<std::string, NDArray> given) {
+void SetInputs(const RunArgs& args, runtime::Context& context, const std::map<std::string, NDArray>& given) {
   const runtime::Program& program = context.module().program();
+  const InputShapes shapes(program, ModuleDims(args), given);
+  bool generated = false;
   for (size_t i = 0; i < program.inputs.size(); ++i) {
     const runtime::TensorSpec& spec = program.inputs[i];
     auto it = given.find(spec.name);
-    NDArray array;
     if (it != given.end()) {
-      array = it->second;
-      CheckInput(spec, array);
-      given.erase(it);
-    } else {
-      array = GenerateInput(spec, args.seed + i);
-      fmt::print(stderr, "note: input '{}' ({}) is generated with seed {}\n", spec.name, SpecText(spec),
-                 args.seed + i);
+      SetInput(context, i, it->second);
+      continue;
     }
-    context.SetInput(i, array.data(), uint64_t(array.bytes()));
+    generated = true;
+    SetInput(context, i, GenerateArray(FromDl(spec.dtype), shapes.Shape(i), args.seed + i));
+    fmt::print(stderr, "note: input '{}' ({}) is generated with seed {}\n", spec.name,
+               SpecText(spec, program), args.seed + i);
   }
+  if (generated && !shapes.assumed().empty())
+    fmt::print(stderr, "note: taken as {}; --dim NAME=N sets other sizes\n", shapes.assumed());
 }
 
 /// Names that are no inputs of the model.
@@ -170,7 +179,7 @@ void Run(RunArgs args) {
   CheckNames(given, program, ready.bound);
   if (!args.image.empty()) SetImage(args, program, given);
   runtime::Context context(ready.module, {.num_threads = args.threads});
-  SetInputs(args, context, std::move(given));
+  SetInputs(args, context, given);
   context.Run();
   Report(args, context);
 }

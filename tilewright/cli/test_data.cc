@@ -113,8 +113,7 @@ class TestRun {
       while (names && next < names->size() && (*names)[next] != specs[i].name) ++next;
       if (next >= inputs.size())
         throw Error("TW4302", fmt::format("there is no tensor for input '{}'", specs[i].name));
-      CheckInput(specs[i], inputs[next]);
-      context.SetInput(i, inputs[next].data(), uint64_t(inputs[next].bytes()));
+      SetInput(context, i, inputs[next]);
       ++next;
     }
   }

@@ -1,37 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/driver/build_program.h"
 
+#include <algorithm>
+
 #include "tilewright/driver/dl_types.h"
 #include "tilewright/driver/plan_memory.h"
+#include "tilewright/driver/shape_symbols.h"
 #include "tilewright/graph/op_def.h"
 #include "tilewright/graph/rewrite.h"
 
 namespace tilewright {
 
 namespace {
-
-int64_t ConstantExtent(const Expr& e, const std::string& what) {
-  auto value = AsInt(e);
-  if (!value) {
-    throw Error("TW3101", fmt::format("the shape of {} is not constant: {}", what, ToString(e)), "",
-                {"give its symbolic dimensions values with --dim NAME=N"});
-  }
-  return *value;
-}
-
-std::vector<int64_t> ConstantShape(const std::vector<Expr>& shape, const std::string& what) {
-  std::vector<int64_t> result;
-  for (const Expr& e : shape) result.push_back(ConstantExtent(e, what));
-  return result;
-}
-
-std::vector<runtime::ShapeExpr> ToShapeExprs(const std::vector<int64_t>& shape) {
-  return {shape.begin(), shape.end()};
-}
-
-int64_t BufferBytes(const std::vector<int64_t>& shape, DataType t) {
-  return CheckedSize(shape, t.element_bytes()) * t.element_bytes();
-}
 
 /// Whether a fused function only renames the shape of its argument's memory.
 bool IsView(const GraphFunction& f) {
@@ -50,6 +30,7 @@ class ProgramBuilder {
       : main_(main), kernels_(kernels), unit_of_(unit_of) {}
 
   BuiltProgram Run() {
+    DeclareSymbols();
     for (const Value& p : main_->params) AddInput(p);
     FindPlaces();
     for (const KernelUnit& unit : kernels_.units()) AddKernels(unit);
@@ -60,7 +41,8 @@ class ProgramBuilder {
       if (call) Launch(*call, b, step++);
     }
     CopyOutputs();
-    PlaceArena();
+    PlaceArenas();
+    BindSymbols();
     return std::move(built_);
   }
 
@@ -73,10 +55,20 @@ class ProgramBuilder {
     const NDArray* constant = nullptr;
   };
 
+  /// The dimensions that shapes of inputs tell.
+  void DeclareSymbols() {
+    for (const Value& p : main_->params) {
+      for (const Expr& e : p.tensor().shape) {
+        if (e.As<VarNode>()) symbols_.Declare(Var(e.As<VarNode>()));
+      }
+    }
+    built_.program.symbols = symbols_.symbols();
+  }
+
   void AddInput(const Value& v) {
     const TensorType& t = v.tensor();
-    built_.program.inputs.push_back({v->origin.empty() ? v.name() : v->origin, ToDl(t.dtype),
-                                     ToShapeExprs(ConstantShape(t.shape, v.name()))});
+    built_.program.inputs.push_back(
+        {v->origin.empty() ? v.name() : v->origin, ToDl(t.dtype), symbols_.Convert(t.shape, v.name())});
     places_[v.get()] = {runtime::Storage::kInput, uint32_t(built_.program.inputs.size() - 1), 0, nullptr};
   }
 
@@ -101,7 +93,7 @@ class ProgramBuilder {
       const Value& r = main_->body.results[i];
       const TensorType& t = r.tensor();
       const std::string name = i < main_->result_names.size() ? main_->result_names[i] : r.name();
-      built_.program.outputs.push_back({name, ToDl(t.dtype), ToShapeExprs(ConstantShape(t.shape, name))});
+      built_.program.outputs.push_back({name, ToDl(t.dtype), symbols_.Convert(t.shape, name)});
       const Value root = Root(r);
       if (!places_.try_emplace(root.get(), Place{runtime::Storage::kOutput, uint32_t(i), 0, nullptr})
                .second) {
@@ -124,7 +116,7 @@ class ProgramBuilder {
   void Define(const Value& v, int step) {
     if (places_.contains(v.get())) return;
     const TensorType& t = v.tensor();
-    requests_.push_back({BufferBytes(ConstantShape(t.shape, v.name()), t.dtype), step, step});
+    requests_.push_back({symbols_.Bytes(t.layout.PhysicalShape(t.shape), t.dtype, v.name()), 0, step, step});
     places_[v.get()] = {runtime::Storage::kArena, 0, requests_.size() - 1, nullptr};
   }
 
@@ -165,10 +157,12 @@ class ProgramBuilder {
                  arg.name(), unit.scheduled.name());
         op.buffers.push_back(it->second);
       }
-      const int64_t chunks = ConstantExtent(launch.num_chunks, launch.kernel.name());
-      op.num_chunks = chunks;
+      op.num_chunks = symbols_.Convert(launch.num_chunks, launch.kernel.name());
+      for (const Var& dim : launch.kernel->dims)
+        op.dims.push_back(symbols_.Convert(dim, launch.kernel.name()));
       if (launch.workspace_bytes) {
-        const int64_t bytes = ConstantExtent(launch.workspace_bytes, launch.kernel.name()) * chunks;
+        const runtime::ShapeExpr bytes =
+            symbols_.Convert(launch.workspace_bytes, launch.kernel.name()) * op.num_chunks;
         op.buffers.push_back(ArenaBuffer(launch.kernel.name() + ".private", kU8, {bytes}, bytes, step));
       }
       runtime::Instruction instruction;
@@ -181,14 +175,16 @@ class ProgramBuilder {
     }
   }
 
-  uint32_t AddBuffer(const std::string& name, const Place& place, DataType t,
-                     const std::vector<int64_t>& shape, int64_t bytes, int64_t offset = 0) {
+  using Shape = std::vector<runtime::ShapeExpr>;
+
+  uint32_t AddBuffer(const std::string& name, const Place& place, DataType t, const Shape& shape,
+                     const runtime::ShapeExpr& bytes, int64_t offset = 0) {
     runtime::Buffer buffer;
     buffer.name = name;
     buffer.storage = place.storage;
     buffer.index = place.index;
     buffer.dtype = ToDl(t);
-    buffer.shape = ToShapeExprs(shape);
+    buffer.shape = shape;
     buffer.offset = offset;
     buffer.bytes = bytes;
     built_.program.buffers.push_back(std::move(buffer));
@@ -197,15 +193,15 @@ class ProgramBuilder {
     return id;
   }
 
-  uint32_t ArenaBuffer(const std::string& name, DataType t, const std::vector<int64_t>& shape, int64_t bytes,
-                       int step) {
-    requests_.push_back({bytes, step, step});
+  uint32_t ArenaBuffer(const std::string& name, DataType t, const Shape& shape,
+                       const runtime::ShapeExpr& bytes, int step) {
+    requests_.push_back({bytes, 0, step, step});
     return AddBuffer(name, {runtime::Storage::kArena, 0, requests_.size() - 1, nullptr}, t, shape, bytes);
   }
 
   uint32_t Workspace(const Buffer& w, int step) {
-    const std::vector<int64_t> shape = ConstantShape(w.shape(), w.name());
-    return ArenaBuffer(w.name(), w.dtype(), shape, BufferBytes(shape, w.dtype()), step);
+    return ArenaBuffer(w.name(), w.dtype(), symbols_.Convert(w.shape(), w.name()),
+                       symbols_.Bytes(w.shape(), w.dtype(), w.name()), step);
   }
 
   /// The buffer through which argument `i` of a unit reads or writes a value.
@@ -214,16 +210,16 @@ class ProgramBuilder {
     TW_CHECK(found != places_.end(), "%{} has no place", v.name());
     const Place& place = found->second;
     const Buffer& seen = unit.scheduled->buffers[i];
-    const std::vector<int64_t> shape = ConstantShape(seen.shape(), v.name());
-    const int64_t bytes = BufferBytes(shape, seen.dtype());
-    if (place.constant) return ConstantBuffer(v, *place.constant, unit, i, shape, bytes);
+    const Shape shape = symbols_.Convert(seen.shape(), v.name());
+    const runtime::ShapeExpr bytes = symbols_.Bytes(seen.shape(), seen.dtype(), v.name());
+    if (place.constant) return ConstantBuffer(v, *place.constant, unit, i, shape, bytes.constant());
     auto [it, fresh] = value_buffers_.try_emplace(v.get(), 0);
     if (fresh) it->second = AddBuffer(v.name(), place, seen.dtype(), shape, bytes);
     return it->second;
   }
 
   uint32_t ConstantBuffer(const Value& v, const NDArray& data, const KernelUnit& unit, size_t i,
-                          const std::vector<int64_t>& shape, int64_t bytes) {
+                          const Shape& shape, int64_t bytes) {
     PrimFunc prepare;
     for (const Schedule::Prepare& p : unit.prepare) {
       if (p.buffer_index == int(i)) prepare = p.function;
@@ -244,14 +240,14 @@ class ProgramBuilder {
     for (size_t i : copies_) {
       const Value& r = main_->body.results[i];
       const TensorType& t = r.tensor();
-      const std::vector<int64_t> shape = ConstantShape(t.shape, r.name());
-      const int64_t bytes = BufferBytes(shape, t.dtype);
+      const Shape shape = symbols_.Convert(t.shape, r.name());
+      const runtime::ShapeExpr bytes = symbols_.Bytes(t.shape, t.dtype, r.name());
       Place source = places_.at(Root(r).get());
       int64_t offset = 0;
       if (source.constant) {
         offset = built_.parameter_bytes;
-        built_.constants.push_back({*source.constant, PrimFunc(), offset, bytes});
-        built_.parameter_bytes += (bytes + 63) / 64 * 64;
+        built_.constants.push_back({*source.constant, PrimFunc(), offset, bytes.constant()});
+        built_.parameter_bytes += (bytes.constant() + 63) / 64 * 64;
       }
       runtime::CopyOp copy;
       copy.source = AddBuffer(r.name(), source, t.dtype, shape, bytes, offset);
@@ -264,16 +260,60 @@ class ProgramBuilder {
     }
   }
 
-  void PlaceArena() {
-    MemoryPlan plan = PlanMemory(requests_);
-    if (!requests_.empty()) {
-      runtime::Arena arena;
-      arena.bytes = plan.arena_bytes;
-      built_.program.arenas.push_back(arena);
+  /// Memory of constant size is planned within one arena; what depends on symbols shares slots, each an arena
+  /// that grows when a run needs more.
+  void PlaceArenas() {
+    std::vector<MemoryRequest> fixed;
+    std::vector<SymbolicRequest> symbolic;
+    std::vector<size_t> position(requests_.size());
+    const std::vector<int64_t> typical = symbols_.TypicalValues();
+    for (size_t i = 0; i < requests_.size(); ++i) {
+      SymbolicRequest& r = requests_[i];
+      if (r.bytes.is_constant()) {
+        position[i] = fixed.size();
+        fixed.push_back({r.bytes.constant(), r.first, r.last});
+      } else {
+        position[i] = symbolic.size();
+        r.typical = r.bytes.Evaluate(typical);
+        symbolic.push_back(r);
+      }
     }
-    for (auto& [buffer, request] : arena_buffers_)
-      built_.program.buffers[buffer].offset = plan.offsets[request];
+    const MemoryPlan plan = PlanMemory(fixed);
+    const SlotPlan slots = PlanSlots(symbolic);
+    if (!fixed.empty()) built_.program.arenas.push_back({.bytes = plan.arena_bytes});
+    const uint32_t first_slot = uint32_t(built_.program.arenas.size());
+    for (const runtime::ShapeExpr& bytes : slots.bytes) built_.program.arenas.push_back({.bytes = bytes});
+    for (auto& [id, request] : arena_buffers_) {
+      runtime::Buffer& buffer = built_.program.buffers[id];
+      if (requests_[request].bytes.is_constant()) {
+        buffer.offset = plan.offsets[position[request]];
+      } else {
+        buffer.index = first_slot + uint32_t(slots.slots[position[request]]);
+      }
+    }
     built_.memory = {plan.arena_bytes, plan.lower_bound, built_.parameter_bytes};
+  }
+
+  /// Before all else the shapes of inputs give symbols their values, and arenas their sizes.
+  void BindSymbols() {
+    std::vector<runtime::Instruction> first;
+    auto add = [&](std::string name, auto op) {
+      runtime::Instruction instruction;
+      instruction.name = std::move(name);
+      instruction.op = op;
+      first.push_back(std::move(instruction));
+    };
+    for (uint32_t i = 0; i < built_.program.inputs.size(); ++i) {
+      const runtime::TensorSpec& input = built_.program.inputs[i];
+      const bool fixed = std::all_of(input.shape.begin(), input.shape.end(),
+                                     [](const runtime::ShapeExpr& e) { return e.is_constant(); });
+      if (!fixed) add("bind:" + input.name, runtime::BindShapeOp{i});
+    }
+    for (uint32_t i = 0; i < built_.program.arenas.size(); ++i) {
+      if (!built_.program.arenas[i].bytes.is_constant()) add(fmt::format("alloc:{}", i), runtime::AllocOp{i});
+    }
+    auto& all = built_.program.instructions;
+    all.insert(all.begin(), std::make_move_iterator(first.begin()), std::make_move_iterator(first.end()));
   }
 
   const GraphFunction main_;
@@ -282,7 +322,8 @@ class ProgramBuilder {
   BuiltProgram built_;
   std::unordered_map<const ValueNode*, Place> places_;
   std::unordered_map<const ValueNode*, Value> view_of_;
-  std::vector<MemoryRequest> requests_;
+  ShapeSymbols symbols_;
+  std::vector<SymbolicRequest> requests_;
   std::vector<std::pair<uint32_t, size_t>> arena_buffers_;  ///< buffer and its request
   std::unordered_map<const ValueNode*, uint32_t> value_buffers_;
   std::map<std::pair<const ValueNode*, const PrimFuncNode*>, uint32_t> constant_buffers_;

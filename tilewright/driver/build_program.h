@@ -24,8 +24,9 @@ struct BuiltProgram {
   MemorySummary memory;
 };
 
-/// `unit_of` gives the kernel unit of each fused function's name. Before: units are lowered; shapes are
-/// constant (Error TW3101 names the value whose shape is not).
+/// `unit_of` gives the kernel unit of each fused function's name. Before: units are lowered.
+/// Dimensions that are not constant must follow from the shapes of inputs (Error TW3101 names the value whose
+/// shape does not).
 BuiltProgram BuildProgram(const GraphFunction& main, const KernelSet& kernels,
                           const std::map<std::string, size_t>& unit_of);
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <optional>
 
 namespace tilewright {
 
@@ -46,6 +47,60 @@ MemoryPlan PlanMemory(const std::vector<MemoryRequest>& requests, int64_t alignm
     auto at = std::upper_bound(placed.begin(), placed.end(), offset,
                                [&](int64_t value, size_t p) { return value < plan.offsets[p]; });
     placed.insert(at, i);
+  }
+  return plan;
+}
+
+namespace {
+
+struct Slot {
+  std::vector<runtime::ShapeExpr> sizes;  // of its requests, each once
+  int64_t typical = 0;
+  int last = 0;  // step in which its present request is last used
+};
+
+/// How much worse a slot fits than a new one: the bytes that one of the two leaves unused; nothing where a
+/// new slot is better.
+std::optional<int64_t> Misfit(const Slot& slot, const SymbolicRequest& request) {
+  if (slot.last >= request.first) return std::nullopt;
+  const int64_t larger = std::max(slot.typical, request.typical),
+                smaller = std::min(slot.typical, request.typical);
+  if (larger > 2 * smaller) return std::nullopt;
+  return larger - smaller;
+}
+
+}  // namespace
+
+SlotPlan PlanSlots(const std::vector<SymbolicRequest>& requests) {
+  std::vector<size_t> order(requests.size());
+  std::iota(order.begin(), order.end(), size_t(0));
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return requests[a].first != requests[b].first ? requests[a].first < requests[b].first : a < b;
+  });
+  std::vector<Slot> slots;
+  SlotPlan plan;
+  plan.slots.assign(requests.size(), 0);
+  for (size_t i : order) {
+    const SymbolicRequest& request = requests[i];
+    size_t best = slots.size();
+    std::optional<int64_t> least;
+    for (size_t k = 0; k < slots.size(); ++k) {
+      const std::optional<int64_t> misfit = Misfit(slots[k], request);
+      if (misfit && (!least || *misfit < *least)) best = k, least = misfit;
+    }
+    if (best == slots.size()) slots.emplace_back();
+    Slot& slot = slots[best];
+    if (std::find(slot.sizes.begin(), slot.sizes.end(), request.bytes) == slot.sizes.end())
+      slot.sizes.push_back(request.bytes);
+    slot.typical = std::max(slot.typical, request.typical);
+    slot.last = request.last;
+    plan.slots[i] = best;
+  }
+  for (const Slot& slot : slots) {
+    runtime::ShapeExpr bytes = slot.sizes[0];
+    for (size_t k = 1; k < slot.sizes.size(); ++k)
+      bytes = runtime::ShapeExpr::Binary(runtime::ExprOp::kMax, bytes, slot.sizes[k]);
+    plan.bytes.push_back(bytes);
   }
   return plan;
 }

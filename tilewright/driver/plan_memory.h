@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "tilewright/runtime/shape_expr.h"
+
 namespace tilewright {
 
 /// A piece of memory needed from step `first` to step `last`, both included.
@@ -23,5 +25,22 @@ struct MemoryPlan {
 /// size: the largest first, each at the lowest gap that fits (Pisarchyk and Lee, "Efficient Memory Management
 /// for Deep Neural Net Inference", 2020, section 5.2).
 MemoryPlan PlanMemory(const std::vector<MemoryRequest>& requests, int64_t alignment = 64);
+
+/// A piece of memory whose size depends on symbols.
+struct SymbolicRequest {
+  runtime::ShapeExpr bytes;
+  int64_t typical = 0;  ///< bytes at typical values of the symbols
+  int first = 0, last = 0;
+};
+
+/// Blocks that requests share one after the other; each is as large as the largest of its requests.
+struct SlotPlan {
+  std::vector<size_t> slots;              ///< one per request
+  std::vector<runtime::ShapeExpr> bytes;  ///< one per slot
+};
+
+/// Requests that live at the same time get different slots. In the order of their first steps, each takes the
+/// free slot whose typical size is nearest to its own, or a new one where it would more than double that.
+SlotPlan PlanSlots(const std::vector<SymbolicRequest>& requests);
 
 }  // namespace tilewright
