@@ -6,7 +6,7 @@
 #include "tilewright/driver/dl_types.h"
 #include "tilewright/driver/plan_memory.h"
 #include "tilewright/driver/shape_symbols.h"
-#include "tilewright/graph/op_def.h"
+#include "tilewright/graph/dim_equalities.h"
 #include "tilewright/graph/rewrite.h"
 
 namespace tilewright {
@@ -25,9 +25,12 @@ bool IsView(const GraphFunction& f) {
 
 class ProgramBuilder {
  public:
-  ProgramBuilder(const GraphFunction& main, const KernelSet& kernels,
+  ProgramBuilder(const IRModule& module, const KernelSet& kernels,
                  const std::map<std::string, size_t>& unit_of)
-      : main_(main), kernels_(kernels), unit_of_(unit_of) {}
+      : main_(GetGraphFunction(module)),
+        equalities_(UnprovenEqualities(module)),
+        kernels_(kernels),
+        unit_of_(unit_of) {}
 
   BuiltProgram Run() {
     DeclareSymbols();
@@ -309,6 +312,11 @@ class ProgramBuilder {
                                      [](const runtime::ShapeExpr& e) { return e.is_constant(); });
       if (!fixed) add("bind:" + input.name, runtime::BindShapeOp{i});
     }
+    for (const DimEquality& e : equalities_) {
+      const std::string what = e.origin.empty() ? e.what : fmt::format("{} of node '{}'", e.what, e.origin);
+      add("check:" + e.what,
+          runtime::CheckEqualOp{symbols_.Convert(e.left, what), symbols_.Convert(e.right, what), what});
+    }
     for (uint32_t i = 0; i < built_.program.arenas.size(); ++i) {
       if (!built_.program.arenas[i].bytes.is_constant()) add(fmt::format("alloc:{}", i), runtime::AllocOp{i});
     }
@@ -317,6 +325,7 @@ class ProgramBuilder {
   }
 
   const GraphFunction main_;
+  const std::vector<DimEquality> equalities_;
   const KernelSet& kernels_;
   const std::map<std::string, size_t>& unit_of_;
   BuiltProgram built_;
@@ -333,9 +342,9 @@ class ProgramBuilder {
 
 }  // namespace
 
-BuiltProgram BuildProgram(const GraphFunction& main, const KernelSet& kernels,
+BuiltProgram BuildProgram(const IRModule& module, const KernelSet& kernels,
                           const std::map<std::string, size_t>& unit_of) {
-  return ProgramBuilder(main, kernels, unit_of).Run();
+  return ProgramBuilder(module, kernels, unit_of).Run();
 }
 
 }  // namespace tilewright

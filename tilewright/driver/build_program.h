@@ -24,10 +24,10 @@ struct BuiltProgram {
   MemorySummary memory;
 };
 
-/// `unit_of` gives the kernel unit of each fused function's name. Before: units are lowered.
-/// Dimensions that are not constant must follow from the shapes of inputs (Error TW3101 names the value whose
-/// shape does not).
-BuiltProgram BuildProgram(const GraphFunction& main, const KernelSet& kernels,
+/// The program of the module's @main. `unit_of` gives the kernel unit of each fused function's name. Before:
+/// units are lowered. Dimensions that are not constant must follow from the shapes of inputs (Error TW3101
+/// names the value whose shape does not).
+BuiltProgram BuildProgram(const IRModule& module, const KernelSet& kernels,
                           const std::map<std::string, size_t>& unit_of);
 
 }  // namespace tilewright

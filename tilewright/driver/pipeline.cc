@@ -133,7 +133,7 @@ class Pipeline {
 
   void BuildProgramAndCode() {
     BuiltProgram built;
-    Timed("BuildProgram", [&] { built = BuildProgram(GetGraphFunction(model_.module), kernels_, unit_of_); });
+    Timed("BuildProgram", [&] { built = BuildProgram(model_.module, kernels_, unit_of_); });
     model_.program = std::move(built.program);
     model_.kernels = std::move(built.kernels);
     model_.kernel_infos = std::move(built.infos);

@@ -65,6 +65,7 @@ void InferContext::Fail(const std::string& id, const std::string& message,
 Expr InferContext::SameDim(const Expr& a, const Expr& b, const std::string& what) const {
   auto x = AsInt(a), y = AsInt(b);
   if (x && y && *x != *y) Fail("TW2102", fmt::format("{}: {} and {} differ", what, *x, *y));
+  if (equalities_ && !(x && y) && !StructuralEqual(a, b)) equalities_->push_back({a, b, what, origin_});
   return x ? a : b;
 }
 

@@ -36,11 +36,20 @@ struct InputDef {
   bool variadic = false;  ///< the last one only: any number, at least one
 };
 
+/// Two extents that an operator needs to be equal.
+struct DimEquality {
+  Expr left, right;
+  std::string what;    ///< such as "columns of a and rows of b"
+  std::string origin;  ///< the model's node
+};
+
 /// What shape and type inference sees.
 class InferContext {
  public:
-  InferContext(const OpDef& op, const std::vector<Value>& args, const Attrs& attrs, const std::string& origin)
-      : op_(op), args_(args), attrs_(attrs), origin_(origin) {}
+  /// `equalities`, if given, takes what SameDim could not decide.
+  InferContext(const OpDef& op, const std::vector<Value>& args, const Attrs& attrs, const std::string& origin,
+               std::vector<DimEquality>* equalities = nullptr)
+      : op_(op), args_(args), attrs_(attrs), origin_(origin), equalities_(equalities) {}
   size_t size() const { return args_.size(); }
   bool Has(size_t i) const { return i < args_.size() && args_[i]; }
   const TensorType& Input(size_t i) const;
@@ -51,7 +60,8 @@ class InferContext {
   /// Throws Error `id` with the operator, its argument types and the model's node in the message.
   [[noreturn]] void Fail(const std::string& id, const std::string& message,
                          std::vector<std::string> notes = {}) const;
-  /// Throws TW2102 unless two dimensions can be equal. Returns the more constant of the two.
+  /// Throws TW2102 unless two dimensions can be equal. Returns the more constant of the two. What depends on
+  /// symbols is checked at run time (graph/dim_equalities.h).
   Expr SameDim(const Expr& a, const Expr& b, const std::string& what) const;
 
  private:
@@ -59,6 +69,7 @@ class InferContext {
   const std::vector<Value>& args_;
   const Attrs& attrs_;
   const std::string& origin_;
+  std::vector<DimEquality>* equalities_;
 };
 
 /// What a lowering sees: arguments as te tensors of *physical* shape, with access by *logical* index, so that

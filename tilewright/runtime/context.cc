@@ -123,6 +123,7 @@ class Context::Impl {
   void Execute(Step& step, const BindShapeOp& op);
   void Execute(Step& step, const WaitOp& op);
   void Execute(Step& step, const BindValueOp& op);
+  void Execute(Step& step, const CheckEqualOp& op);
   void FinishOutputs();
 
   // A resolved window of memory.
@@ -530,6 +531,16 @@ void Context::Impl::Execute(Step& step, const WaitOp& op) {
       Session(signaller).HostWait(event);
     }
   }
+}
+
+void Context::Impl::Execute(Step&, const CheckEqualOp& op) {
+  const int64_t left = Evaluate(op.left), right = Evaluate(op.right);
+  if (left == right) return;
+  std::vector<std::string> names;
+  for (const SymbolInfo& s : program_.symbols) names.push_back(s.name);
+  throw RuntimeError(ErrorId::kWrongShape, op.what + ": " + op.left.ToString(names) + " is " +
+                                               std::to_string(left) + ", but " + op.right.ToString(names) +
+                                               " is " + std::to_string(right));
 }
 
 void Context::Impl::Execute(Step&, const BindValueOp& op) {

@@ -16,6 +16,7 @@ struct IsStaticOperation {
   bool operator()(const AllocOp&) const { return false; }
   bool operator()(const BindShapeOp&) const { return false; }
   bool operator()(const BindValueOp&) const { return false; }
+  bool operator()(const CheckEqualOp&) const { return false; }
   bool operator()(const CopyOp&) const { return true; }
   bool operator()(const CallHostOp&) const { return true; }
   bool operator()(const WaitOp&) const { return true; }
@@ -83,6 +84,9 @@ class Printer {
   std::string operator()(const BindValueOp& op) const {
     return " " + Text(ShapeExpr::Symbol(op.symbol)) + " from " + Name(op.buffer);
   }
+  std::string operator()(const CheckEqualOp& op) const {
+    return " " + Text(op.left) + " == " + Text(op.right) + ": " + op.what;
+  }
 
  private:
   void Line(const std::string& line) { text_ += line + "\n"; }
@@ -121,9 +125,9 @@ class Printer {
 }  // namespace
 
 Opcode Instruction::opcode() const {
-  static constexpr Opcode kOpcodes[] = {Opcode::kAlloc,    Opcode::kCopy,      Opcode::kLaunch,
-                                        Opcode::kCallHost, Opcode::kBindShape, Opcode::kWait,
-                                        Opcode::kBindValue};
+  static constexpr Opcode kOpcodes[] = {Opcode::kAlloc,     Opcode::kCopy,      Opcode::kLaunch,
+                                        Opcode::kCallHost,  Opcode::kBindShape, Opcode::kWait,
+                                        Opcode::kBindValue, Opcode::kCheckEqual};
   static_assert(std::size(kOpcodes) == std::variant_size_v<decltype(op)>);
   return kOpcodes[op.index()];
 }
@@ -144,6 +148,8 @@ std::string_view OpcodeName(Opcode opcode) {
       return "wait";
     case Opcode::kBindValue:
       return "bind_value";
+    case Opcode::kCheckEqual:
+      return "check_equal";
   }
   return "unknown";
 }

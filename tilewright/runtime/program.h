@@ -111,6 +111,12 @@ struct BindValueOp {
   uint32_t buffer = 0;
 };
 
+// Ends the run with an error unless two extents, which operators need to be equal, are.
+struct CheckEqualOp {
+  ShapeExpr left, right;
+  std::string what;  // for the error: what they are, and of which node of the model
+};
+
 // Holds the instruction's stream (on the host: the program) until the events have happened.
 struct WaitOp {
   std::vector<uint32_t> events;
@@ -126,6 +132,7 @@ enum class Opcode : uint8_t {
   kBindShape = 5,
   kWait = 6,
   kBindValue = 7,
+  kCheckEqual = 8,
 };
 
 inline constexpr uint32_t kNoEvent = 0xffffffffu;
@@ -138,7 +145,7 @@ struct Instruction {
   // Runs only until a context has had one successful run: for what no input changes, such as parameters
   // copied to a device. What it writes must lie in arenas of constant size that nothing else writes to.
   bool once = false;
-  std::variant<AllocOp, CopyOp, LaunchOp, CallHostOp, BindShapeOp, WaitOp, BindValueOp> op;
+  std::variant<AllocOp, CopyOp, LaunchOp, CallHostOp, BindShapeOp, WaitOp, BindValueOp, CheckEqualOp> op;
 
   Opcode opcode() const;
 };
@@ -160,7 +167,8 @@ struct Program {
   bool IsStatic() const;
 };
 
-// "alloc", "copy", "launch", "call_host", "bind_shape", "wait", "bind_value".
+// "alloc", "copy", "launch", "call_host", "bind_shape", "wait", "bind_value",
+// "check_equal".
 std::string_view OpcodeName(Opcode opcode);
 
 // Bytes of a compact tensor; sub-byte elements are packed, the last byte filled up.

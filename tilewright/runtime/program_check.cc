@@ -80,6 +80,10 @@ class Validator {
       Require(b.bytes.constant() * 8 >= ElementBits(b.dtype), "reads a value from an empty buffer");
     }
   }
+  void operator()(const CheckEqualOp& op) {
+    CheckExpr(op.left);
+    CheckExpr(op.right);
+  }
 
  private:
   [[noreturn]] void Fail(const std::string& why) const {

@@ -183,6 +183,11 @@ struct PutOperation {
     out.Put(op.symbol);
     out.Put(op.buffer);
   }
+  void operator()(const CheckEqualOp& op) const {
+    PutExpr(out, op.left);
+    PutExpr(out, op.right);
+    out.PutString(op.what);
+  }
 };
 
 decltype(Instruction::op) GetOperation(ByteReader& in, uint8_t opcode) {
@@ -217,6 +222,13 @@ decltype(Instruction::op) GetOperation(ByteReader& in, uint8_t opcode) {
       BindValueOp op;
       op.symbol = GetIndex(in);
       op.buffer = GetIndex(in);
+      return op;
+    }
+    case Opcode::kCheckEqual: {
+      CheckEqualOp op;
+      op.left = GetExpr(in);
+      op.right = GetExpr(in);
+      op.what = in.GetString();
       return op;
     }
   }

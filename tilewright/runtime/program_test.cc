@@ -31,6 +31,8 @@ Program EverythingProgram() {
   call.op = CallHostOp{"test.count", {0, 3}};
   Instruction value;
   value.op = BindValueOp{1, 3};
+  Instruction check;
+  check.op = CheckEqualOp{n, k + 1, "rows of a and b"};
   Instruction send;
   send.device = 1;
   send.stream = 2;
@@ -46,7 +48,8 @@ Program EverythingProgram() {
                     value,
                     send,
                     wait,
-                    Launch("second", 1, {2, 4}, k)};
+                    Launch("second", 1, {2, 4}, k),
+                    check};
   p.num_events = 1;
   p.bind_alignment = 16;
   return p;

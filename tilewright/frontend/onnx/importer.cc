@@ -148,11 +148,19 @@ void Importer::AddInitialisers(const GraphProto& graph, Scope& scope) {
   }
 }
 
-Expr Importer::DeclaredDim(const TensorShapeProto::Dimension& dim, const std::string& input, int index) {
+Expr Importer::DeclaredDim(const TensorShapeProto& shape, const std::string& input, int index) {
+  const TensorShapeProto::Dimension& dim = shape.dim(index);
   std::string name = dim.value_case() == TensorShapeProto::Dimension::kDimParam && !dim.dim_param().empty()
                          ? dim.dim_param()
                          : fmt::format("{}_{}", input, index);
-  if (dim.value_case() == TensorShapeProto::Dimension::kDimValue) {
+  // Exporters write one name for every dimension that they leave open; within one shape, equal names are
+  // taken for different dimensions, as runtimes that check nothing do.
+  int earlier = 0;
+  for (int i = 0; i < index; ++i)
+    earlier += dim.has_dim_param() && shape.dim(i).dim_param() == dim.dim_param();
+  if (earlier > 0) name += fmt::format(".{}", earlier);
+  // Some exporters write -1 for what is known at run time.
+  if (dim.value_case() == TensorShapeProto::Dimension::kDimValue && dim.dim_value() != -1) {
     constexpr int64_t kMost = int64_t{1} << 40;
     if (dim.dim_value() < 0 || dim.dim_value() > kMost) {
       throw Error("TW2021", fmt::format("dimension {} of input '{}' is {}", index, input, dim.dim_value()),
@@ -187,7 +195,7 @@ TensorType Importer::DeclaredType(const ValueInfoProto& info) {
     return type;
   }
   for (int i = 0; i < declared.shape().dim_size(); ++i) {
-    type.shape.push_back(DeclaredDim(declared.shape().dim(i), name, i));
+    type.shape.push_back(DeclaredDim(declared.shape(), name, i));
   }
   return type;
 }

@@ -31,7 +31,7 @@ class Importer {
   void AddInput(const ValueInfoProto& input, Scope& scope);
   void BindInput(const std::string& name, const TensorType& type, Scope& scope);
   TensorType DeclaredType(const ValueInfoProto& info);
-  Expr DeclaredDim(const TensorShapeProto::Dimension& dim, const std::string& input, int index);
+  Expr DeclaredDim(const TensorShapeProto& shape, const std::string& input, int index);
   void ConvertNodes(const google::protobuf::RepeatedPtrField<NodeProto>& nodes, Scope& scope,
                     const std::string& what);
   void ConvertNode(const NodeProto& node, Scope& scope);

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// Symbolic dimensions: one compilation serves every size, and sizes that cannot agree are refused.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tilewright/driver/compile.h"
+#include "tilewright/driver/package.h"
+#include "tilewright/driver/plan_memory.h"
+#include "tilewright/graph/op_def.h"
+#include "tilewright/runtime/context.h"
+
+namespace tilewright {
+namespace {
+
+using runtime::ShapeExpr;
+
+IRModule MainOf(std::vector<Value> params, GraphBuilder& builder, std::vector<Value> results) {
+  GraphFunctionNode f;
+  f.name = "main";
+  f.params = std::move(params);
+  f.body = builder.Finish(std::move(results));
+  IRModule module;
+  module.Set(GraphFunction(std::move(f)));
+  return module;
+}
+
+std::shared_ptr<const runtime::Module> Compile(const IRModule& module) {
+  CompileOptions options;
+  options.verify_each = true;
+  return LoadInProcess(CompileModel(module, {}, options));
+}
+
+void Give(runtime::Context& context, size_t input, std::vector<int64_t> shape, std::vector<float> data) {
+  context.SetInputShape(input, shape);
+  context.SetInput(input, data.data(), data.size() * sizeof(float));
+}
+
+std::vector<float> Ramp(int64_t n) {
+  std::vector<float> data;
+  for (int64_t i = 0; i < n; ++i) data.push_back(float(i % 13) - 6);
+  return data;
+}
+
+std::span<const float> FloatsOf(const runtime::TensorView& view) {
+  return {static_cast<const float*>(view.data), view.bytes / sizeof(float)};
+}
+
+TEST(Dynamic, OneProductServesEveryNumberOfRows) {
+  constexpr int64_t kDepth = 24, kColumns = 48;
+  const Var rows = Var::Symbol("rows", 0);
+  GraphBuilder g;
+  const Value x("x", TensorType{kF32, {rows, Expr(kDepth)}}, "x");
+  const std::vector<float> weights = Ramp(kDepth * kColumns);
+  const Value w = g.Constant(
+      NDArray::FromDoubles(kF32, {kDepth, kColumns}, std::vector<double>(weights.begin(), weights.end())));
+  const Value product = g.Call1("MatMul", {x, w}, OpRegistry::Get("MatMul")->attrs.from_map({}));
+  const auto module = Compile(MainOf({x}, g, {g.Call1("Relu", {product})}));
+  ASSERT_EQ(module->program().symbols.size(), 1u);
+  runtime::Context context(module, {.num_threads = 2});
+  uint64_t most = 0;
+  for (int64_t n : {3, 100, 1, 0, 29, 100}) {
+    const std::vector<float> data = Ramp(n * kDepth);
+    Give(context, 0, {n, kDepth}, data);
+    context.Run();
+    ASSERT_EQ(context.Output(0).shape[0], n);
+    const std::span<const float> y = FloatsOf(context.Output(0));
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t j = 0; j < kColumns; ++j) {
+        float sum = 0;  // integers, exact in any order
+        for (int64_t k = 0; k < kDepth; ++k)
+          sum += data[size_t(i * kDepth + k)] * weights[size_t(k * kColumns + j)];
+        ASSERT_EQ(y[size_t(i * kColumns + j)], std::max(sum, 0.0f)) << n << " rows, at " << i << ", " << j;
+      }
+    }
+    if (n == 100 && most == 0) most = context.MemoryBytes();
+  }
+  EXPECT_EQ(context.MemoryBytes(), most) << "memory grew after the largest size had been seen";
+}
+
+TEST(Dynamic, ExtentsThatMustAgreeAreCheckedAtRunTime) {
+  const Var n = Var::Symbol("n", 1), m = Var::Symbol("m", 1);
+  GraphBuilder g;
+  const Value a("a", TensorType{kF32, {n}}, "a"), b("b", TensorType{kF32, {m}}, "b");
+  const auto module = Compile(MainOf({a, b}, g, {g.Call1("Add", {a, b}, {}, "sum_node")}));
+  runtime::Context context(module, {.num_threads = 1});
+  Give(context, 0, {5}, Ramp(5));
+  Give(context, 1, {5}, Ramp(5));
+  context.Run();
+  EXPECT_EQ(FloatsOf(context.Output(0))[4], 2 * Ramp(5)[4]);
+  Give(context, 1, {4}, Ramp(4));
+  try {
+    context.Run();
+    FAIL() << "extents of 5 and 4 were added";
+  } catch (const std::exception& e) {
+    EXPECT_THAT(e.what(), testing::AllOf(testing::HasSubstr("sum_node"), testing::HasSubstr("n is 5"),
+                                         testing::HasSubstr("m is 4")));
+  }
+}
+
+TEST(Dynamic, SlotsAreSharedByWhatDoesNotLiveTogether) {
+  const ShapeExpr n = ShapeExpr::Symbol(0);
+  const SlotPlan plan =
+      PlanSlots({{n * 4, 256, 0, 1}, {n * 4, 256, 1, 2}, {n * 6, 384, 2, 3}, {n * 400, 25600, 3, 4}});
+  ASSERT_EQ(plan.bytes.size(), 3u);
+  EXPECT_NE(plan.slots[0], plan.slots[1]) << "both live in step 1";
+  EXPECT_EQ(plan.slots[0], plan.slots[2]);
+  EXPECT_NE(plan.slots[3], plan.slots[1]) << "a hundred times as large";
+  EXPECT_EQ(plan.bytes[plan.slots[0]].Evaluate(std::vector<int64_t>{10}), 60) << "the larger of the two";
+}
+
+}  // namespace
+}  // namespace tilewright
