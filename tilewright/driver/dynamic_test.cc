@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "tilewright/driver/compile.h"
+#include "tilewright/driver/evaluate.h"
 #include "tilewright/driver/package.h"
 #include "tilewright/driver/plan_memory.h"
 #include "tilewright/graph/op_def.h"
