@@ -10,6 +10,7 @@
 #include <functional>
 #include <random>
 
+#include "tests/command/run_command.h"
 #include "tilewright/frontend/onnx/import.h"
 #include "tilewright/frontend/onnx/test_model_builder.h"
 
@@ -327,6 +328,17 @@ TEST_P(Malformed, EndsInError) {
     EXPECT_EQ(e.id(), GetParam().id) << e.what();
     EXPECT_THAT(e.what(), testing::HasSubstr(GetParam().mentions));
   }
+}
+
+TEST_P(Malformed, TheCommandSaysSo) {
+  ModelProto m = GoodModel();
+  GetParam().spoil(m);
+  const std::string path = (folder_ / "model" / (GetParam().name + ".onnx")).string();
+  std::ofstream(path, std::ios::binary) << m.SerializeAsString();
+  const CommandResult result = RunCommand("compile " + path + " -o " + path + ".so");
+  EXPECT_EQ(result.status, 1) << result.output;
+  EXPECT_THAT(result.output, testing::HasSubstr("error[" + GetParam().id + "]"));
+  EXPECT_FALSE(std::filesystem::exists(path + ".so"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Malformed, testing::ValuesIn(kCases),
