@@ -8,6 +8,7 @@
 #include "tilewright/driver/evaluate.h"
 #include "tilewright/frontend/onnx/import.h"
 #include "tilewright/graph/interpreter.h"
+#include "tilewright/target/test_target.h"
 
 namespace tilewright {
 
@@ -82,6 +83,7 @@ Ready Prepare(const std::string& path, const std::vector<NDArray>& given) {
 std::vector<NDArray> RunReady(const Ready& ready, Engine engine) {
   if (engine == Engine::kCompiled) {
     CompileOptions options;
+    options.target = TestTarget();
     options.threads = 1;
     CompiledModel compiled = CompileModel(ready.model.module, ready.model.parameters, options);
     return RunModule(LoadInProcess(compiled), ready.inputs, 1);

@@ -11,6 +11,7 @@
 #include "tilewright/driver/plan_memory.h"
 #include "tilewright/graph/op_def.h"
 #include "tilewright/runtime/context.h"
+#include "tilewright/target/test_target.h"
 
 namespace tilewright {
 namespace {
@@ -29,6 +30,7 @@ IRModule MainOf(std::vector<Value> params, GraphBuilder& builder, std::vector<Va
 
 std::shared_ptr<const runtime::Module> Compile(const IRModule& module) {
   CompileOptions options;
+  options.target = TestTarget();
   options.verify_each = true;
   return LoadInProcess(CompileModel(module, {}, options));
 }

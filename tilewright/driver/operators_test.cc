@@ -7,6 +7,7 @@
 #include "tilewright/op/test_reduce_cases.h"
 #include "tilewright/op/test_shape_cases.h"
 #include "tilewright/op/test_window_cases.h"
+#include "tilewright/target/test_target.h"
 
 namespace tilewright {
 namespace {
@@ -17,6 +18,7 @@ TEST_P(OpCompiled, AgreesWithDirectEvaluation) {
   IRModule module;
   module.Set(CaseFunction(GetParam()));
   CompileOptions options;
+  options.target = TestTarget();
   options.verify_each = true;
   const TestArrays inputs = CaseInputs(GetParam());
   const CompiledModel model = CompileModel(module, {}, options);

@@ -10,6 +10,7 @@
 #include "tilewright/driver/package.h"
 #include "tilewright/graph/op_def.h"
 #include "tilewright/support/file.h"
+#include "tilewright/target/test_target.h"
 
 namespace tilewright {
 namespace {
@@ -43,6 +44,7 @@ IRModule ModuleOf(std::vector<Value> params, GraphBuilder& builder, std::vector<
 
 CompileOptions Checked() {
   CompileOptions options;
+  options.target = TestTarget();
   options.verify_each = true;
   return options;
 }

@@ -4,6 +4,7 @@
 
 #include "tilewright/driver/evaluate.h"
 #include "tilewright/op/test_op_case.h"
+#include "tilewright/target/test_target.h"
 
 namespace tilewright {
 namespace {
@@ -17,6 +18,7 @@ TestArrays CompileAndRun(std::vector<Value> params, GraphBuilder& builder, std::
   IRModule module;
   module.Set(GraphFunction(std::move(f)));
   CompileOptions options;
+  options.target = TestTarget();
   options.verify_each = true;
   return RunModule(LoadInProcess(CompileModel(module, {}, options)), inputs);
 }

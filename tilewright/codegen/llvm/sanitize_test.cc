@@ -12,14 +12,6 @@ namespace {
 using namespace testing_kernels;
 using testing::HasSubstr;
 
-#if defined(__SANITIZE_ADDRESS__)
-#define TW_HAS_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define TW_HAS_ASAN 1
-#endif
-#endif
-
 Target Checked() {
   Target target = Target::Host();
   target.sanitize_address = true;
@@ -39,7 +31,7 @@ TEST(Sanitize, ChecksAreInTheCode) {
   EXPECT_THAT(KernelLlvmIr(std::vector{Shifted()}, Checked()), HasSubstr("__asan_report_"));
 }
 
-#if defined(TW_HAS_ASAN)
+#if TW_HAS_ASAN
 
 TEST(SanitizeDeathTest, AccessOutsideABufferIsCaught) {
   std::vector<float> in(16), out(16);

@@ -8,6 +8,7 @@
 
 #include "tilewright/codegen/llvm/codegen.h"
 #include "tilewright/codegen/llvm/jit.h"
+#include "tilewright/target/test_target.h"
 
 namespace tilewright::testing_kernels {
 
@@ -41,10 +42,10 @@ inline Stmt Serial(const Var& var, Expr extent, Stmt body) {
   return MakeFor(var, 0, std::move(extent), ForKind::kSerial, std::move(body));
 }
 
-/// A kernel ready to be called.
+/// A kernel ready to be called; by default with its addresses checked where this process can.
 class Compiled {
  public:
-  explicit Compiled(const PrimFunc& kernel, const Target& target = Target::Host())
+  explicit Compiled(const PrimFunc& kernel, const Target& target = TestTarget())
       : jit_(JitModule::Load(std::vector{CompileKernels(std::vector{kernel}, target)})),
         function_(reinterpret_cast<KernelFn>(jit_.Find(kernel.name()))) {}
 

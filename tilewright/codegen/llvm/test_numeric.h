@@ -30,10 +30,10 @@ struct Expected {
 
 inline const std::vector<Target>& RunnableTargets() {
   static const std::vector<Target> all = [] {
-    std::vector<Target> targets{Target::Host()};
+    std::vector<Target> targets{TestTarget()};
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("sse4.2")) targets.push_back(Target::Parse("x86-64-v2"));
-    if (__builtin_cpu_supports("avx2")) targets.push_back(Target::Parse("x86-64-v3"));
+    if (__builtin_cpu_supports("sse4.2")) targets.push_back(CheckedWherePossible(Target::Parse("x86-64-v2")));
+    if (__builtin_cpu_supports("avx2")) targets.push_back(CheckedWherePossible(Target::Parse("x86-64-v3")));
 #endif
     return targets;
   }();
