@@ -45,6 +45,8 @@ struct Step {
   HostFunction host;
   std::vector<DLTensor> tensors;
   std::vector<std::vector<int64_t>> shapes;
+  size_t nested = 0;          // instructions behind this one that belong to it
+  std::vector<size_t> moved;  // of a loop: steps that use buffers that it moves
 };
 
 // An arena's memory, given back to where it came from.
@@ -111,7 +113,9 @@ class Context::Impl {
   Step MakeStep(const Instruction& instruction) const;
 
   void CheckInputs() const;
-  void RunSteps();
+  // Steps [begin, end), each followed by those that belong to it.
+  void RunRange(size_t begin, size_t end);
+  void RunTimed(size_t index);
   void RunStep(Step& step) {
     if (step.instruction->once && initialised_) return;
     std::visit([&](const auto& op) { Execute(step, op); }, step.instruction->op);
@@ -124,7 +128,16 @@ class Context::Impl {
   void Execute(Step& step, const WaitOp& op);
   void Execute(Step& step, const BindValueOp& op);
   void Execute(Step& step, const CheckEqualOp& op);
+  void Execute(Step& step, const IfOp& op);
+  void Execute(Step& step, const LoopOp& op);
   void FinishOutputs();
+
+  // Moves the buffers of a loop on, or back to their places, for the steps that use them.
+  void MoveOn(const Step& step, const LoopOp& op);
+  void MoveBack(const Step& step, const LoopOp& op);
+  void FindMovedSteps(Step& step, const LoopOp& op) const;
+  template <typename T>
+  T ReadValue(uint32_t buffer);
 
   // A resolved window of memory.
   struct Window {
@@ -154,6 +167,9 @@ class Context::Impl {
   std::vector<int64_t> previous_;        // the last value each symbol had
   std::vector<uint16_t> event_devices_;  // who signals each event
   std::vector<Step> steps_;
+  std::vector<uint32_t> place_of_;     // per buffer: the buffer whose place in memory it has, after exchanges
+  std::vector<int64_t> displacement_;  // per buffer: bytes from its place
+  uint64_t nested_ns_ = 0;             // time of the steps inside of the one being timed
   // Grows whenever a pointer or a symbol's value changes, so that steps resolved before are resolved again.
   uint64_t epoch_ = 1;
   bool initialised_ = false;  // a run has succeeded, so that instructions marked `once` are done
@@ -190,6 +206,12 @@ Context::Impl::Impl(std::shared_ptr<const Module> module, const ContextOptions& 
     steps_.push_back(MakeStep(instruction));
     if (instruction.event != kNoEvent) event_devices_[instruction.event] = instruction.device;
   }
+  place_of_.resize(program_.buffers.size());
+  for (uint32_t i = 0; i < place_of_.size(); ++i) place_of_[i] = i;
+  displacement_.assign(program_.buffers.size(), 0);
+  for (Step& step : steps_) {
+    if (const auto* loop = std::get_if<LoopOp>(&step.instruction->op)) FindMovedSteps(step, *loop);
+  }
   if (options.profile) profile_.resize(steps_.size());
 }
 
@@ -220,6 +242,7 @@ void Context::Impl::AllocateArena(uint32_t index, uint64_t bytes) {
 Step Context::Impl::MakeStep(const Instruction& instruction) const {
   Step step;
   step.instruction = &instruction;
+  step.nested = static_cast<size_t>(instruction.nested_count());
   if (const auto* launch = std::get_if<LaunchOp>(&instruction.op)) {
     step.pointers.resize(launch->buffers.size());
     step.dims.resize(launch->dims.size());
@@ -318,7 +341,7 @@ void Context::Impl::PrepareOutput(size_t index) {
 }
 
 Context::Impl::Window Context::Impl::Resolve(uint32_t index) {
-  const Buffer& b = program_.buffers[index];
+  const Buffer& b = program_.buffers[place_of_[index]];
   Window storage{};
   switch (b.storage) {
     case Storage::kInput:
@@ -335,9 +358,9 @@ Context::Impl::Window Context::Impl::Resolve(uint32_t index) {
       storage = {static_cast<std::byte*>(arenas_[b.index].memory.data), arenas_[b.index].memory.bytes};
       break;
   }
-  int64_t offset = Evaluate(b.offset);
-  int64_t bytes = Evaluate(b.bytes);
-  if (offset < 0 || bytes < 0 || static_cast<uint64_t>(bytes) > storage.bytes ||
+  int64_t offset = 0, bytes = Evaluate(b.bytes);
+  const bool overflow = __builtin_add_overflow(Evaluate(b.offset), displacement_[index], &offset);
+  if (overflow || offset < 0 || bytes < 0 || static_cast<uint64_t>(bytes) > storage.bytes ||
       static_cast<uint64_t>(offset) > storage.bytes - static_cast<uint64_t>(bytes)) {
     throw RuntimeError(ErrorId::kBufferBounds, "buffer " + std::to_string(index) + " ('" + b.name +
                                                    "') has " + std::to_string(bytes) + " bytes at " +
@@ -368,7 +391,7 @@ void Context::Impl::Run() {
   sink_.message.store(nullptr, std::memory_order_relaxed);
   std::fill(symbols_.begin(), symbols_.end(), kUnboundSymbol);
   try {
-    RunSteps();
+    RunRange(0, steps_.size());
     for (size_t d = 1; d < sessions_.size(); ++d) sessions_[d]->Synchronize();
   } catch (...) {
     // What was queued still uses the context's memory.
@@ -380,21 +403,30 @@ void Context::Impl::Run() {
   has_run_ = true;
 }
 
-void Context::Impl::RunSteps() {
-  if (profile_.empty()) {
-    for (Step& step : steps_) RunStep(step);
-    return;
+void Context::Impl::RunRange(size_t begin, size_t end) {
+  const bool timed = !profile_.empty();
+  for (size_t i = begin; i < end; i += 1 + steps_[i].nested) {
+    if (timed) {
+      RunTimed(i);
+    } else {
+      RunStep(steps_[i]);
+    }
   }
-  for (size_t i = 0; i < steps_.size(); ++i) {
-    auto start = std::chrono::steady_clock::now();
-    RunStep(steps_[i]);
-    auto elapsed = std::chrono::steady_clock::now() - start;
-    auto ns = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(elapsed).count());
-    ProfileEntry& entry = profile_[i];
-    entry.min_ns = entry.runs == 0 ? ns : std::min(entry.min_ns, ns);
-    entry.sum_ns += ns;
-    ++entry.runs;
-  }
+}
+
+// The time of branches and bodies belongs to the instructions in them.
+void Context::Impl::RunTimed(size_t index) {
+  const uint64_t before = std::exchange(nested_ns_, 0);
+  auto start = std::chrono::steady_clock::now();
+  RunStep(steps_[index]);
+  auto elapsed = std::chrono::steady_clock::now() - start;
+  auto ns = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(elapsed).count());
+  const uint64_t own = ns - std::min(ns, nested_ns_);
+  ProfileEntry& entry = profile_[index];
+  entry.min_ns = entry.runs == 0 ? own : std::min(entry.min_ns, own);
+  entry.sum_ns += own;
+  ++entry.runs;
+  nested_ns_ = before + ns;
 }
 
 void Context::Impl::Execute(Step&, const AllocOp& op) {
@@ -543,18 +575,92 @@ void Context::Impl::Execute(Step&, const CheckEqualOp& op) {
                                                " is " + std::to_string(right));
 }
 
+template <typename T>
+T Context::Impl::ReadValue(uint32_t index) {
+  Window window = Resolve(index);
+  T value;
+  if (window.bytes < sizeof value) {
+    throw RuntimeError(ErrorId::kBufferBounds,
+                       "buffer '" + program_.buffers[index].name + "' is too small for a value");
+  }
+  std::memcpy(&value, window.data, sizeof value);
+  return value;
+}
+
 void Context::Impl::Execute(Step&, const BindValueOp& op) {
   const Buffer& buffer = program_.buffers[op.buffer];
-  Window window = Resolve(op.buffer);
-  auto read = [&]<typename T>(T value) -> int64_t {
-    if (window.bytes < sizeof value) {
-      throw RuntimeError(ErrorId::kBufferBounds, "buffer '" + buffer.name + "' is too small for a value");
-    }
-    std::memcpy(&value, window.data, sizeof value);
-    return value;
-  };
-  int64_t value = buffer.dtype.bits == 64 ? read(int64_t{0}) : read(int32_t{0});
+  int64_t value = buffer.dtype.bits == 64 ? ReadValue<int64_t>(op.buffer) : ReadValue<int32_t>(op.buffer);
   BindSymbol(op.symbol, value, "the value of '" + buffer.name + "'");
+}
+
+// ---- Branches and loops ----
+
+void Context::Impl::Execute(Step& step, const IfOp& op) {
+  const size_t first = static_cast<size_t>(&step - steps_.data()) + 1;
+  if (ReadValue<uint8_t>(op.condition) != 0) {
+    RunRange(first, first + op.then_count);
+  } else {
+    RunRange(first + op.then_count, first + step.nested);
+  }
+}
+
+void Context::Impl::Execute(Step& step, const LoopOp& op) {
+  const size_t first = static_cast<size_t>(&step - steps_.data()) + 1;
+  int64_t trips = Evaluate(op.trip_count);
+  if (op.trip_buffer != kNoBuffer) trips = std::min(trips, ReadValue<int64_t>(op.trip_buffer));
+  struct Return {  // also when an instruction of the body fails
+    Impl& impl;
+    const Step& step;
+    const LoopOp& op;
+    ~Return() { impl.MoveBack(step, op); }
+  } at_the_end{*this, step, op};
+  for (int64_t i = 0; i < trips; ++i) {
+    if (op.condition != kNoBuffer && ReadValue<uint8_t>(op.condition) == 0) break;
+    if (op.iteration != kNoBuffer) {
+      Window window = Resolve(op.iteration);
+      if (window.bytes < sizeof i) {
+        throw RuntimeError(ErrorId::kBufferBounds, "a loop counts in a buffer that is too small");
+      }
+      std::memcpy(window.data, &i, sizeof i);
+    }
+    RunRange(first, first + step.nested);
+    MoveOn(step, op);
+  }
+}
+
+void Context::Impl::FindMovedSteps(Step& step, const LoopOp& op) const {
+  std::vector<bool> moved(program_.buffers.size(), false);
+  for (const LoopSwap& s : op.swaps) moved[s.first] = moved[s.second] = true;
+  for (const LoopWalk& w : op.walks) moved[w.buffer] = true;
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const auto& user = steps_[i].instruction->op;
+    bool uses = false;
+    if (const auto* launch = std::get_if<LaunchOp>(&user)) {
+      for (uint32_t b : launch->buffers) uses |= moved[b];
+    } else if (const auto* copy = std::get_if<CopyOp>(&user)) {
+      uses = moved[copy->source] || moved[copy->destination];
+    } else if (const auto* call = std::get_if<CallHostOp>(&user)) {
+      for (uint32_t b : call->buffers) uses |= moved[b];
+    }
+    if (uses) step.moved.push_back(i);
+  }
+}
+
+void Context::Impl::MoveOn(const Step& step, const LoopOp& op) {
+  for (const LoopSwap& s : op.swaps) std::swap(place_of_[s.first], place_of_[s.second]);
+  for (const LoopWalk& w : op.walks) {
+    if (__builtin_add_overflow(displacement_[w.buffer], Evaluate(w.stride), &displacement_[w.buffer])) {
+      throw RuntimeError(ErrorId::kBufferBounds,
+                         "a loop moves buffer '" + program_.buffers[w.buffer].name + "' beyond all memory");
+    }
+  }
+  for (size_t i : step.moved) steps_[i].epoch = 0;
+}
+
+void Context::Impl::MoveBack(const Step& step, const LoopOp& op) {
+  for (const LoopWalk& w : op.walks) displacement_[w.buffer] = 0;
+  if (op.walks.empty()) return;
+  for (size_t i : step.moved) steps_[i].epoch = 0;
 }
 
 void Context::Impl::FinishOutputs() {

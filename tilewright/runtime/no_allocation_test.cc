@@ -133,5 +133,41 @@ TEST(NoAllocation, OnThePathOfARun) {
   }
 }
 
+// Rows of x, the state before the first of them, copied row by row through a loop.
+Program LoopProgram() {
+  Program p = ScaleTwiceProgram(64);
+  for (Buffer& b : p.buffers) {
+    b.shape = {4};
+    b.bytes = 16;
+  }
+  p.buffers.push_back(MakeBuffer("t2", Storage::kArena, 0, {4}, 512));
+  Instruction loop;
+  loop.op = LoopOp{64, kNoBuffer, kNoBuffer, kNoBuffer, 2, {{2, 4}}, {{0, 16}, {3, 16}}};
+  p.instructions = {loop, Launch("first", 0, {0, 1, 2}, 1), Launch("second", 0, {2, 1, 3}, 1)};
+  return p;
+}
+
+TEST(NoAllocation, InLoops) {
+  if (!TW_CAN_COUNT) GTEST_SKIP() << "this build cannot count allocations";
+  alignas(64) static const float weights[4] = {};
+  auto module = Module::FromProgram("copy", LoopProgram(), {&Copy, &Nothing},
+                                    std::as_bytes(std::span(weights)), nullptr);
+  Context context(module, {.num_threads = 3});
+  alignas(64) static float other[256];
+  std::vector<float> x(256, 1.0f);
+  int64_t shape[] = {64, 4};
+  DLTensor bound{other, {kDLCPU, 0}, 2, kFloat32, shape, nullptr, 0};
+  context.InputBuffer(0);
+  {
+    Counting now;
+    RunOften(context, x, bound);
+  }
+  EXPECT_EQ(allocations, 0);
+  EXPECT_EQ(locks, 0);
+  context.SetInput(0, x.data(), 1024);
+  context.Run();
+  EXPECT_EQ(static_cast<const float*>(context.Output(0).data)[255], 1.0f);
+}
+
 }  // namespace
 }  // namespace tilewright::runtime

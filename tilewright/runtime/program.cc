@@ -21,6 +21,12 @@ struct IsStaticOperation {
   bool operator()(const CallHostOp&) const { return true; }
   bool operator()(const WaitOp&) const { return true; }
   bool operator()(const LaunchOp& op) const { return op.num_chunks.is_constant() && AllConstant(op.dims); }
+  bool operator()(const IfOp&) const { return true; }
+  bool operator()(const LoopOp& op) const {
+    return op.trip_count.is_constant() &&
+           std::all_of(op.walks.begin(), op.walks.end(),
+                       [](const LoopWalk& w) { return w.stride.is_constant(); });
+  }
 };
 
 class Printer {
@@ -46,9 +52,15 @@ class Printer {
            std::to_string(a.device));
     }
     for (size_t i = 0; i < program_.buffers.size(); ++i) PrintBuffer(i);
-    for (size_t i = 0; i < program_.instructions.size(); ++i) {
+    PrintRange(0, program_.instructions.size(), "");
+    return std::move(text_);
+  }
+
+  // Instructions, those of branches and bodies indented.
+  void PrintRange(size_t begin, size_t end, const std::string& indent) {
+    for (size_t i = begin; i < end && i < program_.instructions.size(); ++i) {
       const Instruction& instruction = program_.instructions[i];
-      std::string line = std::to_string(i) + ": " + std::string(OpcodeName(instruction.opcode()));
+      std::string line = indent + std::to_string(i) + ": " + std::string(OpcodeName(instruction.opcode()));
       line += std::visit(*this, instruction.op);
       if (instruction.device != 0 || instruction.stream != 0) {
         line += " on device " + std::to_string(instruction.device) + " stream " +
@@ -58,8 +70,15 @@ class Printer {
       if (instruction.event != kNoEvent) line += " signals " + std::to_string(instruction.event);
       if (!instruction.name.empty()) line += "  # " + instruction.name;
       Line(line);
+      if (const auto* branch = std::get_if<IfOp>(&instruction.op)) {
+        PrintRange(i + 1, i + 1 + branch->then_count, indent + "  ");
+        Line(indent + "else");
+        PrintRange(i + 1 + branch->then_count, i + 1 + instruction.nested_count(), indent + "  ");
+      } else {
+        PrintRange(i + 1, i + 1 + instruction.nested_count(), indent + "  ");
+      }
+      i += instruction.nested_count();
     }
-    return std::move(text_);
   }
 
   std::string operator()(const AllocOp& op) const { return " arena " + std::to_string(op.arena); }
@@ -86,6 +105,17 @@ class Printer {
   }
   std::string operator()(const CheckEqualOp& op) const {
     return " " + Text(op.left) + " == " + Text(op.right) + ": " + op.what;
+  }
+  std::string operator()(const IfOp& op) const { return " " + Name(op.condition); }
+  std::string operator()(const LoopOp& op) const {
+    std::string text;
+    if (op.trip_count != LoopOp().trip_count) text += " trips " + Text(op.trip_count);
+    if (op.trip_buffer != kNoBuffer) text += " trips " + Name(op.trip_buffer);
+    if (op.condition != kNoBuffer) text += " while " + Name(op.condition);
+    if (op.iteration != kNoBuffer) text += " counts in " + Name(op.iteration);
+    for (const LoopSwap& s : op.swaps) text += " swaps " + Name(s.first) + " and " + Name(s.second);
+    for (const LoopWalk& w : op.walks) text += " moves " + Name(w.buffer) + " by " + Text(w.stride);
+    return text;
   }
 
  private:
@@ -125,11 +155,17 @@ class Printer {
 }  // namespace
 
 Opcode Instruction::opcode() const {
-  static constexpr Opcode kOpcodes[] = {Opcode::kAlloc,     Opcode::kCopy,      Opcode::kLaunch,
-                                        Opcode::kCallHost,  Opcode::kBindShape, Opcode::kWait,
-                                        Opcode::kBindValue, Opcode::kCheckEqual};
+  static constexpr Opcode kOpcodes[] = {
+      Opcode::kAlloc, Opcode::kCopy,      Opcode::kLaunch,     Opcode::kCallHost, Opcode::kBindShape,
+      Opcode::kWait,  Opcode::kBindValue, Opcode::kCheckEqual, Opcode::kIf,       Opcode::kLoop};
   static_assert(std::size(kOpcodes) == std::variant_size_v<decltype(op)>);
   return kOpcodes[op.index()];
+}
+
+uint64_t Instruction::nested_count() const {
+  if (const auto* branch = std::get_if<IfOp>(&op)) return uint64_t{branch->then_count} + branch->else_count;
+  if (const auto* loop = std::get_if<LoopOp>(&op)) return loop->body_count;
+  return 0;
 }
 
 std::string_view OpcodeName(Opcode opcode) {
@@ -150,6 +186,10 @@ std::string_view OpcodeName(Opcode opcode) {
       return "bind_value";
     case Opcode::kCheckEqual:
       return "check_equal";
+    case Opcode::kIf:
+      return "if";
+    case Opcode::kLoop:
+      return "loop";
   }
   return "unknown";
 }

@@ -122,8 +122,47 @@ struct WaitOp {
   std::vector<uint32_t> events;
 };
 
-// The numbers are the opcodes of the module format. Numbers 16 to 31 are kept for branches and loops; a
-// loader refuses every number that is not listed.
+inline constexpr uint32_t kNoBuffer = 0xffffffffu;
+
+// Runs the `then_count` instructions that follow where the first byte of `condition`, in host memory, is not
+// 0, and the `else_count` instructions behind those otherwise.
+struct IfOp {
+  uint32_t condition = 0;
+  uint32_t then_count = 0;
+  uint32_t else_count = 0;
+};
+
+// Two buffers of equal size, in arenas, that exchange their places in memory after every iteration: the state
+// that an iteration has written is what the next reads.
+struct LoopSwap {
+  uint32_t first = 0;
+  uint32_t second = 0;
+  bool operator==(const LoopSwap&) const = default;
+};
+
+// A buffer that moves by `stride` bytes after every iteration, and back to its place after the loop: an
+// iteration's part of a sequence.
+struct LoopWalk {
+  uint32_t buffer = 0;
+  ShapeExpr stride;
+  bool operator==(const LoopWalk&) const = default;
+};
+
+// Runs the `body_count` instructions that follow until a bound on the iterations is reached, or until the
+// first byte of `condition` is 0 before one. All buffers named here but those of walks lie in host memory; an
+// absent one is kNoBuffer.
+struct LoopOp {
+  ShapeExpr trip_count = std::numeric_limits<int64_t>::max();
+  uint32_t trip_buffer = kNoBuffer;  // int64: another bound, read once
+  uint32_t condition = kNoBuffer;
+  uint32_t iteration = kNoBuffer;  // int64 in an arena: gets the iteration's number, from 0, before each
+  uint32_t body_count = 0;
+  std::vector<LoopSwap> swaps;
+  std::vector<LoopWalk> walks;
+};
+
+// The numbers are the opcodes of the module format. Numbers 16 to 31 are for branches and loops; a loader
+// refuses every number that is not listed.
 enum class Opcode : uint8_t {
   kAlloc = 1,
   kCopy = 2,
@@ -133,6 +172,8 @@ enum class Opcode : uint8_t {
   kWait = 6,
   kBindValue = 7,
   kCheckEqual = 8,
+  kIf = 16,
+  kLoop = 17,
 };
 
 inline constexpr uint32_t kNoEvent = 0xffffffffu;
@@ -145,9 +186,13 @@ struct Instruction {
   // Runs only until a context has had one successful run: for what no input changes, such as parameters
   // copied to a device. What it writes must lie in arenas of constant size that nothing else writes to.
   bool once = false;
-  std::variant<AllocOp, CopyOp, LaunchOp, CallHostOp, BindShapeOp, WaitOp, BindValueOp, CheckEqualOp> op;
+  std::variant<AllocOp, CopyOp, LaunchOp, CallHostOp, BindShapeOp, WaitOp, BindValueOp, CheckEqualOp, IfOp,
+               LoopOp>
+      op;
 
   Opcode opcode() const;
+  // Instructions behind this one that belong to it, as branches or body.
+  uint64_t nested_count() const;
 };
 
 struct Program {
@@ -167,16 +212,17 @@ struct Program {
   bool IsStatic() const;
 };
 
-// "alloc", "copy", "launch", "call_host", "bind_shape", "wait", "bind_value",
-// "check_equal".
+// "alloc", "copy", "launch", "call_host", "bind_shape", "wait", "bind_value", "check_equal", "if", "loop".
 std::string_view OpcodeName(Opcode opcode);
 
 // Bytes of a compact tensor; sub-byte elements are packed, the last byte filled up.
 ShapeExpr CompactBytes(DLDataType dtype, const std::vector<ShapeExpr>& shape);
 
 // Throws kBadProgram, naming the instruction or buffer, unless every index is in range, every constant window
-// lies within its storage, parameters are only read, and events are signalled before they are waited for.
-// `parameter_bytes` is the size of the parameters.
+// lies within its storage, parameters are only read, events are signalled before they are waited for, and
+// branches and bodies nest, at most 64 deep. A body does not size arenas; nothing inside a branch or body
+// runs once, and an event that is signalled there is not waited for elsewhere. `parameter_bytes` is the size
+// of the parameters.
 void ValidateProgram(const Program& program, uint64_t parameter_bytes);
 
 // The program as text, one line per symbol, input, output, arena, buffer and instruction.

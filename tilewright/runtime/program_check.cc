@@ -20,14 +20,16 @@ class Validator {
   void Run() {
     CheckHeader();
     signalled_.assign(program_.num_events, false);
+    taken_ = signalled_;
     for (size_t i = 0; i < program_.inputs.size(); ++i) CheckTensor("input", i, program_.inputs[i]);
     for (size_t i = 0; i < program_.outputs.size(); ++i) CheckTensor("output", i, program_.outputs[i]);
     for (size_t i = 0; i < program_.arenas.size(); ++i) CheckArena(i);
     for (size_t i = 0; i < program_.buffers.size(); ++i) CheckBuffer(i);
-    for (size_t i = 0; i < program_.instructions.size(); ++i) CheckInstruction(i);
+    CheckRange(0, program_.instructions.size(), {});
   }
 
   void operator()(const AllocOp& op) {
+    Require(!range_.in_body, "sizes an arena in a loop's body");
     Require(op.arena < program_.arenas.size(), "names arena " + std::to_string(op.arena));
     Require(!program_.arenas[op.arena].bytes.is_constant(), "sizes an arena of constant size");
     Require(program_.arenas[op.arena].device == device_, "sizes an arena of another device");
@@ -84,8 +86,29 @@ class Validator {
     CheckExpr(op.left);
     CheckExpr(op.right);
   }
+  void operator()(const IfOp& op) {
+    Require(device_ == 0, "branches on a device");
+    CheckHostValue(op.condition, 1, "its condition");
+  }
+  void operator()(const LoopOp& op) {
+    Require(device_ == 0, "loops on a device");
+    CheckExpr(op.trip_count);
+    if (op.trip_buffer != kNoBuffer) CheckHostInteger(op.trip_buffer, "its number of iterations");
+    if (op.condition != kNoBuffer) CheckHostValue(op.condition, 1, "its condition");
+    if (op.iteration != kNoBuffer) {
+      CheckHostInteger(op.iteration, "the iteration's number");
+      Require(BufferAt(op.iteration).storage == Storage::kArena, "counts in memory that is not an arena's");
+    }
+    CheckMovedBuffers(op);
+  }
 
  private:
+  // Instructions [begin, end) as part of a larger range.
+  struct RangeInfo {
+    int depth = 0;
+    bool in_body = false;
+  };
+  static constexpr int kMaxDepth = 64;
   [[noreturn]] void Fail(const std::string& why) const {
     throw RuntimeError(ErrorId::kBadProgram, "the program is not valid: " + where_ + " " + why);
   }
@@ -121,6 +144,64 @@ class Validator {
   }
   uint16_t DeviceOf(const Buffer& b) const {
     return b.storage == Storage::kArena ? program_.arenas[b.index].device : uint16_t{0};
+  }
+  void CheckHostValue(uint32_t index, int64_t bytes, const std::string& what) const {
+    const Buffer& b = BufferAt(index);
+    Require(DeviceOf(b) == 0, "reads " + what + " from memory that is not the host's");
+    Require(!b.bytes.is_constant() || b.bytes.constant() >= bytes,
+            "has " + what + " in a buffer that is too small");
+  }
+  void CheckHostInteger(uint32_t index, const std::string& what) const {
+    CheckHostValue(index, 8, what);
+    Require(SameDType(BufferAt(index).dtype, kInt64),
+            "has " + what + " in a buffer of " + DTypeName(BufferAt(index).dtype));
+  }
+
+  // What a loop moves: each buffer once, exchanged ones of equal size.
+  void CheckMovedBuffers(const LoopOp& op) const {
+    std::vector<uint32_t> moved;
+    for (const LoopSwap& s : op.swaps) {
+      const Buffer &a = BufferAt(s.first), &b = BufferAt(s.second);
+      Require(a.storage == Storage::kArena && b.storage == Storage::kArena && DeviceOf(a) == DeviceOf(b),
+              "exchanges buffers that are not in arenas of one device");
+      Require(!a.bytes.is_constant() || !b.bytes.is_constant() || a.bytes.constant() == b.bytes.constant(),
+              "exchanges buffers of different sizes");
+      moved.insert(moved.end(), {s.first, s.second});
+    }
+    for (const LoopWalk& w : op.walks) {
+      BufferAt(w.buffer);
+      CheckExpr(w.stride);
+      moved.push_back(w.buffer);
+    }
+    std::sort(moved.begin(), moved.end());
+    Require(std::adjacent_find(moved.begin(), moved.end()) == moved.end(), "moves a buffer in two ways");
+    for (uint32_t fixed : {op.iteration, op.trip_buffer}) {
+      Require(!std::binary_search(moved.begin(), moved.end(), fixed), "moves the buffer that it counts by");
+    }
+  }
+
+  // Branches and bodies lie within their range; what is signalled in them is known in them alone.
+  void CheckRange(size_t begin, size_t end, RangeInfo info) {
+    for (size_t i = begin; i < end; ++i) {
+      range_ = info;
+      CheckInstruction(i);
+      const Instruction& instruction = program_.instructions[i];
+      const uint64_t nested = instruction.nested_count();
+      Require(nested <= end - i - 1, "has " + std::to_string(nested) + " instructions, but " +
+                                         std::to_string(end - i - 1) + " follow");
+      if (nested == 0) continue;
+      Require(info.depth < kMaxDepth, "is nested more than " + std::to_string(kMaxDepth) + " deep");
+      const std::vector<bool> outside = signalled_;
+      const size_t first = i + 1, last = first + static_cast<size_t>(nested);
+      const auto* branch = std::get_if<IfOp>(&instruction.op);
+      const size_t middle = branch != nullptr ? first + branch->then_count : last;
+      const RangeInfo inside{info.depth + 1, info.in_body || branch == nullptr};
+      CheckRange(first, middle, inside);
+      signalled_ = outside;
+      CheckRange(middle, last, inside);
+      signalled_ = outside;
+      i += static_cast<size_t>(nested);
+    }
   }
 
   void CheckHeader() {
@@ -196,14 +277,16 @@ class Validator {
     if (instruction.once) CheckOnce(instruction);
     std::visit(*this, instruction.op);
     if (instruction.event != kNoEvent) {
-      Require(instruction.event < signalled_.size() && !signalled_[instruction.event],
+      Require(instruction.event < taken_.size() && !taken_[instruction.event],
               "signals event " + std::to_string(instruction.event) + ", which does not exist or is taken");
       signalled_[instruction.event] = true;
+      taken_[instruction.event] = true;
     }
   }
 
   // Only work on memory that keeps its place and contents may be left out after the first run.
   void CheckOnce(const Instruction& instruction) const {
+    Require(range_.depth == 0, "runs once, but stands in a branch or a loop's body");
     std::vector<uint32_t> buffers;
     if (const auto* copy = std::get_if<CopyOp>(&instruction.op)) {
       buffers = {copy->source, copy->destination};
@@ -222,7 +305,9 @@ class Validator {
 
   const Program& program_;
   uint64_t parameter_bytes_;
-  std::vector<bool> signalled_;
+  std::vector<bool> signalled_;  // by instructions that have run wherever the present one runs
+  std::vector<bool> taken_;      // by any instruction
+  RangeInfo range_;
   std::string where_;
   uint16_t device_ = 0;
 };

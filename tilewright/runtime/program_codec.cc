@@ -188,7 +188,44 @@ struct PutOperation {
     PutExpr(out, op.right);
     out.PutString(op.what);
   }
+  void operator()(const IfOp& op) const {
+    out.Put(op.condition);
+    out.Put(op.then_count);
+    out.Put(op.else_count);
+  }
+  void operator()(const LoopOp& op) const {
+    PutExpr(out, op.trip_count);
+    for (uint32_t field : {op.trip_buffer, op.condition, op.iteration, op.body_count}) out.Put(field);
+    PutList(out, op.swaps, [](ByteWriter& o, const LoopSwap& s) {
+      o.Put(s.first);
+      o.Put(s.second);
+    });
+    PutList(out, op.walks, [](ByteWriter& o, const LoopWalk& w) {
+      o.Put(w.buffer);
+      PutExpr(o, w.stride);
+    });
+  }
 };
+
+LoopOp GetLoop(ByteReader& in) {
+  LoopOp op;
+  op.trip_count = GetExpr(in);
+  for (uint32_t* field : {&op.trip_buffer, &op.condition, &op.iteration, &op.body_count})
+    *field = GetIndex(in);
+  op.swaps = GetList(in, 2 * sizeof(uint32_t), [](ByteReader& i) {
+    LoopSwap s;
+    s.first = GetIndex(i);
+    s.second = GetIndex(i);
+    return s;
+  });
+  op.walks = GetList(in, sizeof(uint32_t) + kLeastExprBytes, [](ByteReader& i) {
+    LoopWalk w;
+    w.buffer = GetIndex(i);
+    w.stride = GetExpr(i);
+    return w;
+  });
+  return op;
+}
 
 decltype(Instruction::op) GetOperation(ByteReader& in, uint8_t opcode) {
   switch (static_cast<Opcode>(opcode)) {
@@ -231,6 +268,15 @@ decltype(Instruction::op) GetOperation(ByteReader& in, uint8_t opcode) {
       op.what = in.GetString();
       return op;
     }
+    case Opcode::kIf: {
+      IfOp op;
+      op.condition = GetIndex(in);
+      op.then_count = GetIndex(in);
+      op.else_count = GetIndex(in);
+      return op;
+    }
+    case Opcode::kLoop:
+      return GetLoop(in);
   }
   throw RuntimeError(ErrorId::kUnknownOpcode,
                      "the program has an instruction with opcode " + std::to_string(opcode) +

@@ -50,6 +50,16 @@ Program EverythingProgram() {
                     wait,
                     Launch("second", 1, {2, 4}, k),
                     check};
+  p.buffers.push_back(MakeBuffer("flag", Storage::kArena, 0, {1}, 8, kBool));
+  p.buffers.push_back(MakeBuffer("i", Storage::kArena, 0, {1}, 16, kInt64));
+  p.buffers.push_back(MakeBuffer("u", Storage::kArena, 0, {n, 4}, 64));
+  Instruction loop;
+  loop.name = "steps";
+  loop.op = LoopOp{n, 3, 6, 7, 3, {{2, 8}}, {{0, 16}}};
+  Instruction branch;
+  branch.op = IfOp{6, 1, 1};
+  p.instructions.insert(p.instructions.end(),
+                        {loop, branch, Launch("yes", 0, {0, 2}, 1), Launch("no", 1, {0, 8}, 1)});
   p.num_events = 1;
   p.bind_alignment = 16;
   return p;
@@ -79,6 +89,20 @@ buffer b3:y: float32[2, 4] in output 0 at 0, 32 bytes
 1: launch scale(b0:x, b1:w, b2:t) chunks 2  # first
 2: launch scale(b2:t, b1:w, b3:y) chunks 2  # second
 )");
+}
+
+TEST(Program, PrintsBranchesAndLoops) {
+  const std::string text = ToString(EverythingProgram());
+  EXPECT_NE(
+      text.find(
+          "9: loop trips n trips b3:count while b6:flag counts in b7:i swaps b2:t and b8:u moves b0:x by "
+          "16  # steps\n"
+          "  10: if b6:flag\n"
+          "    11: launch one(b0:x, b2:t) chunks 1  # yes\n"
+          "  else\n"
+          "    12: launch two(b0:x, b8:u) chunks 1  # no\n"),
+      std::string::npos)
+      << text;
 }
 
 TEST(Program, KnowsWhetherItIsStatic) {
@@ -123,8 +147,8 @@ TEST(Program, UnknownOpcodeIsRefusedByName) {
   size_t operands = 4 + (4 + 4) + 4 + 9;
   size_t at = bytes.size() - operands - 4 - 4 - 4 - 2 - 2 - 1 - 1;
   ASSERT_EQ(bytes[at], static_cast<std::byte>(Opcode::kLaunch));
-  bytes[at] = std::byte{16};
-  ExpectError(ErrorId::kUnknownOpcode, "opcode 16", [&] { DecodeProgram(bytes); });
+  bytes[at] = std::byte{30};
+  ExpectError(ErrorId::kUnknownOpcode, "opcode 30", [&] { DecodeProgram(bytes); });
   bytes[at + 1] = std::byte{2};
   ExpectError(ErrorId::kUnknownOpcode, "flags 2", [&] { DecodeProgram(bytes); });
 }
@@ -145,6 +169,8 @@ TEST_P(ProgramMistake, IsRefused) {
 }
 
 LaunchOp& FirstLaunch(Program& p) { return std::get<LaunchOp>(p.instructions[2].op); }
+LoopOp& TheLoop(Program& p) { return std::get<LoopOp>(p.instructions[9].op); }
+IfOp& TheIf(Program& p) { return std::get<IfOp>(p.instructions[10].op); }
 
 INSTANTIATE_TEST_SUITE_P(
     All, ProgramMistake,
@@ -195,6 +221,57 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"EventTwice", [](Program& p) { p.instructions[7].event = 0; }, "signals event 0"},
         Mistake{"OnceBind", [](Program& p) { p.instructions[0].once = true; }, "only copy and launch may"},
         Mistake{"OnceInput", [](Program& p) { p.instructions[2].once = true; }, "which may change"},
+        Mistake{"BodyBeyondTheEnd", [](Program& p) { TheLoop(p).body_count = 4; },
+                "has 4 instructions, but 3 follow"},
+        Mistake{"BranchBeyondTheBody", [](Program& p) { TheLoop(p).body_count = 2; },
+                "has 2 instructions, but 1 follow"},
+        Mistake{"BranchCountsOverflow", [](Program& p) { TheIf(p).then_count = UINT32_MAX; }, "but 2 follow"},
+        Mistake{"IfBuffer", [](Program& p) { TheIf(p).condition = kNoBuffer; }, "names buffer"},
+        Mistake{"LoopOnDevice", [](Program& p) { p.instructions[9].device = 1; }, "loops on a device"},
+        Mistake{"TripType", [](Program& p) { TheLoop(p).trip_buffer = 6; }, "too small"},
+        Mistake{"TripFloat", [](Program& p) { TheLoop(p).trip_buffer = 0; }, "in a buffer of float32"},
+        Mistake{"ConditionElsewhere", [](Program& p) { TheLoop(p).condition = 5; }, "not the host's"},
+        Mistake{"CountsInInput",
+                [](Program& p) {
+                  p.inputs[0].dtype = p.buffers[0].dtype = kInt64;
+                  p.buffers[0].bytes = p.buffers[0].bytes * ShapeExpr(2);
+                  TheLoop(p).iteration = 0;
+                  TheLoop(p).walks.clear();
+                },
+                "counts in memory that is not an arena's"},
+        Mistake{"SwapSizes", [](Program& p) { TheLoop(p).swaps = {{3, 6}}; }, "buffers of different sizes"},
+        Mistake{"SwapInput", [](Program& p) { TheLoop(p).swaps = {{0, 2}}; }, "not in arenas of one device"},
+        Mistake{"SwapDevices", [](Program& p) { TheLoop(p).swaps = {{2, 5}}; },
+                "not in arenas of one device"},
+        Mistake{"MovedTwice", [](Program& p) { TheLoop(p).walks = {{2, 4}}; }, "moves a buffer in two ways"},
+        Mistake{"MovedCounter", [](Program& p) { TheLoop(p).walks = {{7, 8}}; },
+                "moves the buffer that it counts by"},
+        Mistake{"AllocInBody", [](Program& p) { p.instructions[11].op = AllocOp{0}; },
+                "sizes an arena in a loop's body"},
+        Mistake{"OnceInBody",
+                [](Program& p) {
+                  p.instructions[11].op = CopyOp{1, 1};
+                  p.instructions[11].once = true;
+                },
+                "stands in a branch or a loop's body"},
+        Mistake{"EventOfABranch",
+                [](Program& p) {
+                  p.num_events = 2;
+                  p.instructions[11].event = 1;
+                  Instruction wait;
+                  wait.op = WaitOp{{1}};
+                  p.instructions.push_back(wait);
+                },
+                "waits for event 1"},
+        Mistake{"TooDeep",
+                [](Program& p) {
+                  for (uint32_t i = 0; i < 70; ++i) {
+                    Instruction loop;
+                    loop.op = LoopOp{1, kNoBuffer, kNoBuffer, kNoBuffer, 69 - i, {}, {}};
+                    p.instructions.push_back(loop);
+                  }
+                },
+                "nested more than 64 deep"},
         Mistake{"EventCount", [](Program& p) { p.num_events = 1000000; }, "more events than instructions"}),
     [](const auto& info) { return std::string(info.param.name); });
 
