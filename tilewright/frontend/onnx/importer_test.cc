@@ -125,6 +125,22 @@ TEST(Importer, ShapesMayBeSplit) {
   EXPECT_THAT(RunProto(m, {Counting({2, 3})})[0].shape(), ElementsAre(3, 2));
 }
 
+TEST(Importer, ShapesMayBeComputedInFloats) {
+  // Half of the dimensions of x, rounded up, by way of floats as exporters compute sizes.
+  ModelProto m = EmptyModel();
+  AddInput(m, "x", {5, 6});
+  AddTensor(m, "half", {1})->set_float_data(0, 0.5f);
+  AddNode(m, "Shape", {"x"}, {"s"});
+  SetInt(AddNode(m, "Cast", {"s"}, {"f"}), "to", 1);
+  AddNode(m, "Mul", {"f", "half"}, {"h"});
+  AddNode(m, "Ceil", {"h"}, {"c"});
+  AddNode(m, "Relu", {"c"}, {"r"});
+  SetInt(AddNode(m, "Cast", {"r"}, {"t"}), "to", 7);
+  AddNode(m, "ConstantOfShape", {"t"}, {"y"});
+  AddOutput(m, "y");
+  EXPECT_THAT(RunProto(m, {Counting({5, 6})})[0].shape(), ElementsAre(3, 3));
+}
+
 TEST(Importer, WhatShapesDependOnMustBeKnown) {
   ModelProto m = EmptyModel();
   AddInput(m, "x", {6});

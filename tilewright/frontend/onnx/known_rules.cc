@@ -3,6 +3,7 @@
 // nothing (and the operator is converted as any other) where an argument's content is not known.
 #include <cmath>
 
+#include "tilewright/arith/eval.h"
 #include "tilewright/frontend/onnx/slice_bounds.h"
 
 namespace tilewright::onnx {
@@ -23,13 +24,21 @@ std::optional<std::vector<Known>> AllKnown(const NodeContext& ctx, size_t first 
   return all;
 }
 
+/// The value of a constant expression. Floats compute in double and are rounded to their type afterwards.
+std::optional<double> ConstantValue(const Expr& e) {
+  if (auto immediate = AsNumber(e)) return immediate;
+  auto value = EvalScalar(e, {});
+  if (!value) return std::nullopt;
+  return std::visit([](auto v) { return double(v); }, *value);
+}
+
 /// Checks that elements are what the type can hold, and stores.
 bool Store(NodeContext& ctx, size_t i, Known known) {
   if (int64_t(known.elements.size()) > Known::kMaxElements) return false;
   for (Expr& e : known.elements) {
     if (!e) return false;
     if (known.dtype.is_float()) {
-      auto value = AsNumber(e);
+      auto value = ConstantValue(e);
       if (!value) return false;
       e = KnownElement(known.dtype, *value);
     } else if (auto value = AsInt(e)) {
@@ -151,7 +160,7 @@ bool Compare(NodeContext& ctx) {
       ctx,
       [](const std::vector<Expr>& x) {
         Expr c = swap ? MakeBinary(op, x[1], x[0]) : MakeBinary(op, x[0], x[1]);
-        auto value = AsInt(c);
+        auto value = EvalInt(c, {});
         return value ? Expr(*value) : Expr(nullptr);
       },
       true);
@@ -192,6 +201,11 @@ double SqrtOf(double x) { return std::sqrt(x); }
 
 bool Negate(NodeContext& ctx) {
   return Elementwise(ctx, [](const std::vector<Expr>& x) { return -x[0]; });
+}
+double ReluOf(double x) { return x < 0 ? 0 : x; }
+bool Rectify(NodeContext& ctx) {
+  if (ctx.DType(0).is_float()) return FloatFunction<ReluOf>(ctx);
+  return Elementwise(ctx, [](const std::vector<Expr>& x) { return Max(x[0], MakeConst(x[0].dtype(), 0)); });
 }
 bool Absolute(NodeContext& ctx) {
   return Elementwise(ctx, [](const std::vector<Expr>& x) { return Max(x[0], -x[0]); });
@@ -530,6 +544,7 @@ bool ReduceRule(NodeContext& ctx) {
     {"Max", Fold<BinaryOp::kMax>},
     {"Neg", Negate},
     {"Abs", Absolute},
+    {"Relu", Rectify},
     {"Floor", FloatFunction<FloorOf>},
     {"Ceil", FloatFunction<CeilOf>},
     {"Round", FloatFunction<RoundOf>},

@@ -226,6 +226,25 @@ Value NodeContext::Cast(const Value& x, DataType to) {
   return x.tensor().dtype == to ? x : Call("Cast", {x}, {{"to", to}});
 }
 
+Value NodeContext::Join(std::vector<Value> parts, int64_t axis) {
+  constexpr size_t kGroup = 16;
+  while (parts.size() > 1) {
+    std::vector<Value> groups;
+    for (size_t i = 0; i < parts.size(); i += kGroup) {
+      const size_t end = std::min(parts.size(), i + kGroup);
+      std::vector<Value> group(parts.begin() + std::ptrdiff_t(i), parts.begin() + std::ptrdiff_t(end));
+      groups.push_back(group.size() == 1 ? group[0] : Call("Concat", std::move(group), {{"axis", axis}}));
+    }
+    parts = std::move(groups);
+  }
+  return parts.front();
+}
+
+Value NodeContext::Element(const Value& x, int64_t axis, int64_t i) {
+  return Call("Gather", {x, Constant(NDArray::FromInts(kI64, {}, std::vector<int64_t>{i}))},
+              {{"axis", axis}});
+}
+
 bool NodeContext::Wants(size_t i) const { return i < outputs_.size() && !node_.output(int(i)).empty(); }
 
 void NodeContext::SetEntry(size_t i, EntryRef entry) {

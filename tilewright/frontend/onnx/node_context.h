@@ -99,6 +99,10 @@ class NodeContext {
   Value Scalar(DataType dtype, double value);
   Value Reshape(const Value& x, std::vector<Expr> shape);
   Value Cast(const Value& x, DataType to);
+  /// Concat of at least one value, in groups where there are many: a kernel of very many arguments is slow.
+  Value Join(std::vector<Value> parts, int64_t axis);
+  /// Element `i` along an axis, which goes. The index is data, so that all elements share a kernel.
+  Value Element(const Value& x, int64_t axis, int64_t i);
   /// The node wants its result `i` (it has a name).
   bool Wants(size_t i) const;
   void Set(size_t i, Value value);

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "tilewright/frontend/onnx/node_context.h"
+#include "tilewright/frontend/onnx/importer.h"
 
 namespace tilewright::onnx {
 namespace {
@@ -289,6 +289,105 @@ void RotaryEmbedding(NodeContext& ctx) {
   ctx.Set(0, ctx.Reshape(y, shape));
 }
 
+// ---- Attention with pieces of the model inside
+
+/// The result of a subgraph of one argument, which has its type.
+Value Modified(NodeContext& ctx, const char* name, const Value& x) {
+  if (!ctx.HasAttr(name)) return x;
+  auto entry = std::make_shared<Entry>();
+  entry->value = x;
+  std::vector<EntryRef> made = ctx.importer().Inline(ctx.Graph(name), ctx.scope(), {entry});
+  if (made.size() != 1) ctx.Fail("TW2017", fmt::format("{} has {} results, expected 1", name, made.size()));
+  if (made[0]->poisoned) ctx.Unsupported(fmt::format("{} that depends on the content of inputs", name));
+  Value y = ctx.importer().Materialise(*made[0]);
+  if (!StructuralEqual(y->type, x->type))
+    ctx.Fail("TW2017", fmt::format("{} makes {} of {}", name, y->type.ToString(), x->type.ToString()));
+  return y;
+}
+
+void FlexAttention(NodeContext& ctx) {
+  for (size_t i = 0; i < 3; ++i) {
+    if (ctx.Rank(i) != 4)
+      ctx.Fail("TW2017", fmt::format("argument {} has rank {}, expected 4", i, ctx.Rank(i)));
+  }
+  const DataType t = ctx.DType(0);
+  DataType wide = t == kF64 ? kF64 : kF32;
+  if (ctx.HasAttr("softmax_precision")) {
+    wide = ElementType(int32_t(ctx.Int("softmax_precision")), "softmax_precision");
+    if (!wide.is_float()) ctx.Fail("TW2015", "softmax_precision is no floating-point type");
+  }
+  Value q = ctx.Arg(0), k = ctx.Arg(1), v = ctx.Arg(2);
+  const Groups groups = GroupsOf(ctx, q, k, v);
+  Value scores = Modified(ctx, "score_mod", ctx.Cast(Scores(ctx, q, k, groups), wide));
+  Value p = Modified(ctx, "prob_mod", ctx.Call("Softmax", {scores}, {{"axis", int64_t(-1)}}));
+  Value y = ctx.Call("MatMul", {WithLast(ctx, ctx.Cast(p, t), groups.joined), ctx.Cast(v, t)});
+  ctx.Set(0, WithLast(ctx, y, groups.apart));
+}
+
+// ---- Linear attention
+
+/// A state per head, [key size, value size], that each token decays, corrects and adds to (the operator's
+/// four rules), and that its query reads. Computed in 32 bits.
+void LinearAttention(NodeContext& ctx) {
+  constexpr int64_t kMostTokens = 1024;
+  ctx.Ignore({"chunk_size"});
+  const std::string rule = ctx.String("update_rule", "gated_delta");
+  const bool gated = rule == "gated" || rule == "gated_delta",
+             delta = rule == "delta" || rule == "gated_delta";
+  if (!gated && !delta && rule != "linear")
+    ctx.Fail("TW2015", fmt::format("there is no update rule '{}'", rule));
+  if (gated != ctx.Has(4) || delta != ctx.Has(5))
+    ctx.Fail("TW2017", fmt::format("decay or beta do not go with the update rule '{}'", rule));
+  const int64_t q_heads = ctx.Int("q_num_heads"), heads = ctx.Int("kv_num_heads");
+  if (heads < 1 || q_heads < 1 || q_heads % heads)
+    ctx.Fail("TW2015", fmt::format("{} heads of queries and {} of keys", q_heads, heads));
+  const std::vector<int64_t> shape = ctx.StaticShape(0), values = ctx.StaticShape(2);
+  if (shape.size() != 3 || values.size() != 3 || shape[2] % q_heads || values[2] % heads || shape[2] == 0)
+    ctx.Fail("TW2017", "query and value must have rank 3 and a size that their heads divide");
+  const int64_t batch = shape[0], tokens = shape[1], key_size = shape[2] / q_heads,
+                value_size = values[2] / heads;
+  if (tokens < 1 || tokens > kMostTokens)
+    ctx.Unsupported(fmt::format("linear attention over {} tokens", tokens));
+  const double given = ctx.Float("scale", 0), scale = given != 0 ? given : 1 / std::sqrt(double(key_size));
+  const DataType t = ctx.DType(0);
+  // [batch, tokens, count * size] as [batch, tokens, heads, rows, columns].
+  auto split = [&](size_t i, std::vector<int64_t> last) {
+    std::vector<int64_t> s = {batch, tokens};
+    s.insert(s.end(), last.begin(), last.end());
+    if (ctx.Type(i).StaticShape().value_or(std::vector<int64_t>()).size() != 3)
+      ctx.Fail("TW2017", fmt::format("argument {} has rank {}, expected 3", i, ctx.Rank(i)));
+    return ctx.Reshape(ctx.Cast(ctx.Arg(i), kF32), ToExprs(s));
+  };
+  Value q = split(0, {heads, q_heads / heads, key_size}), k = split(1, {heads, key_size, 1}),
+        v = split(2, {heads, 1, value_size});
+  q = ctx.Call("Mul", {q, ctx.Scalar(kF32, scale)});
+  Value decay, beta;
+  if (gated) {
+    auto width = AsInt(ctx.Shape(4).back());
+    decay = ctx.Call("Exp", {split(4, {heads, width == heads ? 1 : key_size, 1})});
+  }
+  if (delta) beta = split(5, {AsInt(ctx.Shape(5).back()) == 1 ? 1 : heads, 1, 1});
+  const std::vector<int64_t> state_shape = {batch, heads, key_size, value_size};
+  Value state =
+      ctx.Has(3) ? ctx.Reshape(ctx.Cast(ctx.Arg(3), kF32), ToExprs(state_shape))
+                 : ctx.Call("Full", {}, {{"dtype", kF32}, {"shape", ToExprs(state_shape)}, {"value", 0.0}});
+  std::vector<Value> read;
+  for (int64_t i = 0; i < tokens; ++i) {
+    const Value key = ctx.Element(k, 1, i);
+    Value add = ctx.Element(v, 1, i);
+    if (gated) state = ctx.Call("Mul", {state, ctx.Element(decay, 1, i)});
+    if (delta) {
+      Value stored = ctx.Call("MatMul", {key, state}, {{"transpose_a", true}});
+      add = ctx.Call("Mul", {ctx.Element(beta, 1, i), ctx.Call("Sub", {add, stored})});
+    }
+    state = ctx.Call("Add", {state, ctx.Call("Mul", {key, add})});
+    Value y = ctx.Call("MatMul", {ctx.Element(q, 1, i), state});
+    read.push_back(ctx.Reshape(y, ToExprs({batch, 1, q_heads * value_size})));
+  }
+  ctx.Set(0, ctx.Cast(ctx.Join(std::move(read), 1), t));
+  ctx.Set(1, ctx.Cast(state, ctx.Has(3) ? ctx.DType(3) : t));
+}
+
 // ---- Others
 
 void SwiGLU(NodeContext& ctx) {
@@ -364,6 +463,8 @@ void TensorScatter(NodeContext& ctx) {
 [[maybe_unused]] const bool kRegistered = RegisterRows({
     {"Attention", 23, 0, Attention},
     {"RotaryEmbedding", 23, 0, RotaryEmbedding},
+    {"FlexAttention", 1, 0, FlexAttention, "ai.onnx.preview"},
+    {"LinearAttention", 27, 0, LinearAttention},
     {"SwiGLU", 28, 0, SwiGLU},
     {"CausalConvWithState", 27, 0, CausalConvWithState},
     {"TensorScatter", 24, 0, TensorScatter},

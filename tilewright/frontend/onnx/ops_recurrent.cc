@@ -228,44 +228,28 @@ class Recurrence {
     std::vector<Value> made(static_cast<size_t>(steps_));
     for (int64_t s = 0; s < steps_; ++s) {
       const int64_t t = reverse ? steps_ - 1 - s : s;
-      const Value at = ctx_.Constant(NDArray::FromInts(kI64, {}, std::vector<int64_t>{t}));
-      std::vector<Value> next = step(ctx_.Call("Gather", {products, at}, {{"axis", int64_t(0)}}), states);
+      std::vector<Value> next = step(ctx_.Element(products, 0, t), states);
       made[size_t(t)] = next[0];
       if (lengths) {
         // Behind the end of a sequence its states stay, and its outputs are 0.
-        Value inside = ctx_.Call("Less", {at, lengths});
+        Value inside = ctx_.Call("Less", {ctx_.Scalar(kI64, double(t)), lengths});
         for (size_t i = 0; i < next.size(); ++i) next[i] = ctx_.Call("Where", {inside, next[i], states[i]});
         made[size_t(t)] = ctx_.Call("Where", {inside, made[size_t(t)], zero});
       }
       states = std::move(next);
     }
     for (Value& y : made) y = ctx_.Reshape(y, ToExprs({1, 1, batch_, hidden_}));
-    outputs.push_back(Joined(std::move(made), 0));
-  }
-
-  /// Concat in groups, since a kernel of very many arguments is slow to compile and to run.
-  Value Joined(std::vector<Value> parts, int64_t axis) {
-    constexpr size_t kGroup = 16;
-    while (parts.size() > 1) {
-      std::vector<Value> groups;
-      for (size_t i = 0; i < parts.size(); i += kGroup) {
-        std::vector<Value> group(parts.begin() + std::ptrdiff_t(i),
-                                 parts.begin() + std::ptrdiff_t(std::min(parts.size(), i + kGroup)));
-        groups.push_back(group.size() == 1 ? group[0] : ctx_.Call("Concat", group, {{"axis", axis}}));
-      }
-      parts = std::move(groups);
-    }
-    return parts[0];
+    outputs.push_back(ctx_.Join(std::move(made), 0));
   }
 
   /// Y [steps, directions, batch, hidden] and the last states [directions, batch, hidden], or with the batch
   /// first.
   void Publish(const std::vector<Value>& outputs, const std::vector<std::vector<Value>>& last) {
-    Value y = Joined(outputs, 1);
+    Value y = ctx_.Join(outputs, 1);
     if (batch_first_) y = ctx_.Call("Transpose", {y}, {{"perm", std::vector<int64_t>{2, 0, 1, 3}}});
     ctx_.Set(0, y);
     for (size_t s = 0; s < last.size(); ++s) {
-      Value state = Joined(last[s], 0);
+      Value state = ctx_.Join(last[s], 0);
       ctx_.Set(1 + s, batch_first_ ? Swapped(state) : state);
     }
   }

@@ -101,6 +101,7 @@ LeakyRelu 1 alpha:f consumed_inputs:I
 Less 2 axis:i broadcast:i
 LessOrEqual 2
 Log 1 consumed_inputs:I
+LinearAttention 6 kv_num_heads:i q_num_heads:i scale:f update_rule:s
 LogSoftmax 1 axis:i
 LpNormalization 1 axis:i p:i
 LpPool 1 auto_pad:s ceil_mode:i dilations:I kernel_shape:I p:i pads:I strides:I

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loops that are unrolled when a model is imported.
+#include <gtest/gtest.h>
+
+#include "tilewright/frontend/onnx/test_import.h"
+
+namespace tilewright::onnx {
+namespace {
+
+using testing::ElementsAre;
+
+GraphProto* Body(NodeProto* n, const std::vector<std::string>& inputs,
+                 const std::vector<std::string>& outputs) {
+  AttributeProto* a = n->add_attribute();
+  a->set_name("body");
+  a->set_type(5);
+  for (auto& name : inputs) a->mutable_g()->add_input()->set_name(name);
+  for (auto& name : outputs) a->mutable_g()->add_output()->set_name(name);
+  return a->mutable_g();
+}
+
+void Add(GraphProto* g, const std::string& op, const std::vector<std::string>& inputs,
+         const std::string& output) {
+  NodeProto* n = g->add_node();
+  n->set_op_type(op);
+  for (auto& name : inputs) n->add_input(name);
+  n->add_output(output);
+}
+
+/// sums[t] = x[0] + ... + x[t] of x [3, 2], columns of y [2, 3] taken away; and the last of them.
+ModelProto Sums(bool backwards) {
+  ModelProto m = EmptyModel(17);
+  AddInput(m, "start", {2});
+  AddInput(m, "x", {3, 2});
+  AddInput(m, "y", {2, 3});
+  NodeProto* n = AddNode(m, "Scan", {"start", "x", "y"}, {"last", "sums"});
+  SetInt(n, "num_scan_inputs", 2);
+  SetInts(n, "scan_input_axes", {0, -1});
+  SetInts(n, "scan_input_directions", {backwards, 0});
+  SetInts(n, "scan_output_axes", {1});
+  SetInts(n, "scan_output_directions", {backwards});
+  GraphProto* g = Body(n, {"s", "a", "b"}, {"next", "out"});
+  Add(g, "Add", {"s", "a"}, "sum");
+  Add(g, "Sub", {"sum", "b"}, "next");
+  Add(g, "Identity", {"next"}, "out");
+  AddOutput(m, "last")->clear_type();
+  AddOutput(m, "sums")->clear_type();
+  return m;
+}
+
+TEST(Scan, CarriesAndStacksAlongAxes) {
+  const std::vector<NDArray> in = {Floats({2}, {100, 200}), Counting({3, 2}),
+                                   Floats({2, 3}, {1, 1, 1, 2, 2, 2})};
+  const std::vector<NDArray> out = RunProto(Sums(false), in);
+  EXPECT_THAT(out[0].ToDoubles(), ElementsAre(103, 203));
+  EXPECT_THAT(out[1].shape(), ElementsAre(2, 3));
+  EXPECT_THAT(out[1].ToDoubles(), ElementsAre(99, 100, 103, 199, 200, 203));
+}
+
+TEST(Scan, RunsBackwards) {
+  const std::vector<NDArray> in = {Floats({2}, {0, 0}), Counting({3, 2}), NDArray::Zeros(kF32, {2, 3})};
+  const std::vector<NDArray> out = RunProto(Sums(true), in);
+  EXPECT_THAT(out[0].ToDoubles(), ElementsAre(6, 9));
+  EXPECT_THAT(out[1].ToDoubles(), ElementsAre(6, 6, 4, 9, 8, 5));
+}
+
+TEST(Scan, RefusesWhatDoesNotFit) {
+  ModelProto m = Sums(false);
+  m.mutable_graph()
+      ->mutable_input(2)
+      ->mutable_type()
+      ->mutable_tensor_type()
+      ->mutable_shape()
+      ->mutable_dim(1)
+      ->set_dim_value(4);
+  ExpectImportError([&] { ImportProto(m); }, "TW2017", {"Scan", "3 and 4"});
+  m = Sums(false);
+  m.mutable_graph()->mutable_node(0)->mutable_attribute(0)->set_i(9);
+  ExpectImportError([&] { ImportProto(m); }, "TW2015", {"num_scan_inputs"});
+  m = Sums(false);
+  m.mutable_graph()
+      ->mutable_input(1)
+      ->mutable_type()
+      ->mutable_tensor_type()
+      ->mutable_shape()
+      ->mutable_dim(0)
+      ->set_dim_param("n");
+  ExpectImportError([&] { ImportProto(m); }, "TW2060", {"symbolic number of rounds"});
+  m = Sums(false);
+  for (int i : {1, 2}) {
+    m.mutable_graph()
+        ->mutable_input(i)
+        ->mutable_type()
+        ->mutable_tensor_type()
+        ->mutable_shape()
+        ->mutable_dim(i - 1)
+        ->set_dim_value(1 << 20);
+  }
+  ExpectImportError([&] { ImportProto(m); }, "TW2060", {"1048576 rounds"});
+}
+
+/// Doubles x while the round's number is below `limit` (a known number), at most `trips` times (none: without
+/// end); stacks the number of the round.
+ModelProto Doubling(std::optional<int64_t> trips, int64_t limit) {
+  ModelProto m = EmptyModel(17);
+  AddInput(m, "x", {2});
+  if (trips) AddInts(m, "trips", {}, {*trips});
+  AddInts(m, "limit", {}, {limit});
+  AddInts(m, "one", {}, {1});
+  NodeProto* n = AddNode(m, "Loop", {trips ? "trips" : "", "", "x"}, {"y", "numbers"});
+  GraphProto* g = Body(n, {"i", "go", "v"}, {"more", "next", "number"});
+  Add(g, "Add", {"i", "one"}, "after");
+  Add(g, "Less", {"after", "limit"}, "more");
+  Add(g, "Add", {"v", "v"}, "next");
+  Add(g, "Identity", {"i"}, "number");
+  AddOutput(m, "y")->clear_type();
+  AddOutput(m, "numbers")->clear_type();
+  return m;
+}
+
+TEST(Loop, EndsByCountOrByCondition) {
+  const NDArray x = Floats({2}, {1, 3});
+  std::vector<NDArray> out = RunProto(Doubling(3, 99), {x});
+  EXPECT_THAT(out[0].ToDoubles(), ElementsAre(8, 24));
+  EXPECT_THAT(out[1].ToInts(), ElementsAre(0, 1, 2));
+  out = RunProto(Doubling(std::nullopt, 5), {x});
+  EXPECT_THAT(out[0].ToDoubles(), ElementsAre(32, 96));
+  EXPECT_EQ(out[1].size(), 5);
+}
+
+TEST(Loop, OfNoRoundHandsThrough) {
+  ModelProto m = Doubling(0, 9);
+  ExpectImportError([&] { ImportProto(m); }, "TW2060", {"no round"});
+  m.mutable_graph()->mutable_node(0)->mutable_output()->RemoveLast();
+  m.mutable_graph()->mutable_output()->RemoveLast();
+  GraphProto* g = m.mutable_graph()->mutable_node(0)->mutable_attribute(0)->mutable_g();
+  g->mutable_output()->RemoveLast();
+  EXPECT_THAT(RunProto(m, {Floats({2}, {1, 3})})[0].ToDoubles(), ElementsAre(1, 3));
+}
+
+TEST(Loop, RefusesWhatCannotBeUnrolled) {
+  ExpectImportError([] { ImportProto(Doubling(5000, 9999)); }, "TW2060", {"5000 rounds"});
+  ExpectImportError([] { ImportProto(Doubling(std::nullopt, 99999)); }, "TW2060", {"Loop of 1025 rounds"});
+  ModelProto m = Doubling(3, 9);
+  // The condition now depends on the input.
+  GraphProto* g = m.mutable_graph()->mutable_node(0)->mutable_attribute(0)->mutable_g();
+  g->mutable_node(1)->set_op_type("IsNaN");
+  g->mutable_node(1)->mutable_input()->RemoveLast();
+  g->mutable_node(1)->set_input(0, "v");
+  ExpectImportError([&] { ImportProto(m); }, "TW2060", {"end depends on data"});
+  m = Doubling(3, 9);
+  m.mutable_graph()->mutable_node(0)->mutable_attribute(0)->mutable_g()->mutable_output()->RemoveLast();
+  ExpectImportError([&] { ImportProto(m); }, "TW2017", {"2 results, expected 3"});
+  m = Doubling(3, 9);
+  m.mutable_graph()->mutable_node(0)->mutable_attribute(0)->mutable_g()->mutable_input()->RemoveLast();
+  ExpectImportError([&] { ImportProto(m); }, "TW2017", {"takes 2 arguments, 3 are given"});
+}
+
+}  // namespace
+}  // namespace tilewright::onnx
