@@ -100,6 +100,12 @@ void RequireSameDType(const InferContext& ctx, size_t a, size_t b) {
   RequireDType(ctx, b, ctx.Input(a).dtype);
 }
 
+void RequireAtMost(const InferContext& ctx, const Expr& value, const Expr& limit, const std::string& what) {
+  auto v = AsInt(value), most = AsInt(limit);
+  if (v && most && *v > *most) ctx.Fail("TW2110", fmt::format("{}: {} > {}", what, *v, *most));
+  if (!v || !most) ctx.SameDim(Max(value, limit), limit, what);
+}
+
 Expr Product(const std::vector<Expr>& shape) {
   Expr product(1);
   for (const Expr& d : shape) product = product * d;

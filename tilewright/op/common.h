@@ -45,6 +45,10 @@ void RequireIndex(const InferContext& ctx, size_t i);
 /// TW2112 unless arguments a and b have the same element type.
 void RequireSameDType(const InferContext& ctx, size_t a, size_t b);
 
+/// TW2110 unless `value` is at most `limit`; where they are symbolic it is checked at run time, like
+/// equalities.
+void RequireAtMost(const InferContext& ctx, const Expr& value, const Expr& limit, const std::string& what);
+
 /// Product of the shape.
 Expr Product(const std::vector<Expr>& shape);
 /// A constant of the type of `like`.

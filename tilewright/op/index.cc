@@ -79,6 +79,9 @@ TW_OP(GatherElements) = OpDef{
               ctx.Fail("TW2102",
                        fmt::format("indices reach beyond dimension {} of x: {} > {}", d, *want, *have));
             }
+            if (d != axis)
+              RequireAtMost(ctx, ctx.Input(1).shape[d], x.shape[d],
+                            fmt::format("indices and dimension {}", d));
           }
           return OneResult(x.dtype, ctx.Input(1).shape);
         },
@@ -235,6 +238,7 @@ TW_OP(ScatterElements) = OpDef{
               ctx.Fail("TW2102",
                        fmt::format("updates reach beyond dimension {} of x: {} > {}", d, *want, *have));
             }
+            if (d != axis) RequireAtMost(ctx, n, x.shape[d], fmt::format("updates and dimension {}", d));
           }
           if (!IsInt(ctx.Input(1).NumElements(), 0)) RequireElements(ctx, x.shape[axis]);
           return OneResult(x.dtype, x.shape);

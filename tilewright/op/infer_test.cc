@@ -244,6 +244,33 @@ INSTANTIATE_TEST_SUITE_P(Infer, Refused, testing::ValuesIn(Refusals()),
                            return i.param.op + "_" + i.param.name;
                          });
 
+/// What an operator leaves to be checked at run time, as text.
+std::vector<std::string> Unproven(const std::string& op, const std::vector<Value>& args,
+                                  const Annotations& attrs) {
+  const OpDef* def = OpRegistry::Get(op);
+  const Attrs given = def->attrs.from_map(attrs);
+  std::vector<DimEquality> found;
+  def->infer(InferContext(*def, args, given, "", &found));
+  std::vector<std::string> text;
+  for (const DimEquality& e : found) text.push_back(e.what);
+  return text;
+}
+
+TEST(Infer, WhatSymbolsDecideIsCheckedAtRunTime) {
+  EXPECT_THAT(Unproven("Reshape", {Of({kN, 3})}, {{"shape", Exprs{6}}}),
+              ElementsAre("elements before and after"));
+  EXPECT_THAT(Unproven("Reshape", {Of({2, 3})}, {{"shape", Exprs{6}}}), ElementsAre());
+  EXPECT_THAT(Unproven("Slice", {Of({kN})}, {{"begin", Exprs{2}}, {"stride", Ints{1}}, {"shape", Exprs{3}}}),
+              ElementsAre("last index and axis 0"));
+  EXPECT_THAT(Unproven("Slice", {Of({5})}, {{"begin", Exprs{kN}}, {"stride", Ints{-1}}, {"shape", Exprs{3}}}),
+              ElementsAre("last index and axis 0", "first index of axis 0"));
+  EXPECT_THAT(Unproven("GatherElements", {Of({kN, 3}), Of({kM, 2}, kI64)}, {{"axis", int64_t(1)}}),
+              ElementsAre("indices and dimension 0"));
+  EXPECT_THAT(Unproven("TopK", {Of({kN})}, {{"k", Expr(4)}}), ElementsAre("k and the axis"));
+  EXPECT_THAT(Unproven("MaxPool", {Of({1, 2, kN})}, PoolOf({3}, {1}, {0, 0})),
+              ElementsAre("the window and spatial axis 0"));
+}
+
 TEST(Infer, AttributesAreChecked) {
   const AttrsInfo& info = OpRegistry::Get("Softmax")->attrs;
   EXPECT_THROW(info.from_map({{"axes", int64_t(1)}}), Error);

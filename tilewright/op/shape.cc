@@ -105,6 +105,7 @@ TW_OP(Reshape) = [] {
     Expr before = ctx.Input(0).NumElements(), after = Product(shape);
     auto a = AsInt(before), b = AsInt(after);
     if (a && b && *a != *b) ctx.Fail("TW2102", fmt::format("{} elements cannot become {}", *a, *b));
+    ctx.SameDim(before, after, "elements before and after");
     return OneResult(ctx.Input(0).dtype, shape);
   };
   def.lower = [](const LowerContext& ctx) -> std::vector<te::Tensor> {
@@ -258,7 +259,16 @@ void CheckSlice(const InferContext& ctx, const SliceAttrs& attrs) {
   for (size_t d = 0; d < rank; ++d) {
     auto extent = AsInt(x.shape[d]), begin = AsInt(attrs.begin[d]), n = AsInt(attrs.shape[d]);
     if (attrs.stride[d] == 0) ctx.Fail("TW2110", "a stride is 0");
-    if (!extent || !begin || !n || *n == 0) continue;
+    if (!extent || !begin || !n) {
+      const Expr far = attrs.begin[d] + (attrs.shape[d] - Expr(1)) * Expr(attrs.stride[d]);
+      const bool forwards = attrs.stride[d] > 0;
+      RequireAtMost(ctx, forwards ? far : attrs.begin[d], x.shape[d] - Expr(1),
+                    fmt::format("last index and axis {}", d));
+      RequireAtMost(ctx, -(forwards ? attrs.begin[d] : far), Expr(0),
+                    fmt::format("first index of axis {}", d));
+      continue;
+    }
+    if (*n == 0) continue;
     int64_t last = *begin + (*n - 1) * attrs.stride[d];
     if (*begin < 0 || *begin >= *extent || last < 0 || last >= *extent) {
       ctx.Fail("TW2110", fmt::format("indices {} to {} of axis {} are outside of its extent {}", *begin, last,

@@ -24,6 +24,7 @@ std::vector<Type> InferTopK(const InferContext& ctx) {
   if (k && (*k < 0 || (extent && *k > *extent))) {
     ctx.Fail("TW2110", fmt::format("k is {}, the axis has {} elements", *k, extent ? *extent : -1));
   }
+  if (!k || !extent) RequireAtMost(ctx, attrs.k, x.shape[axis], "k and the axis");
   std::vector<Expr> shape = x.shape;
   shape[axis] = attrs.k;
   return {OneResult(x.dtype, shape)[0], OneResult(kI64, shape)[0]};

@@ -35,6 +35,7 @@ Expr OutputExtent(const InferContext& ctx, const Window& window, size_t d, const
   if (known && *known < 0) {
     ctx.Fail("TW2110", fmt::format("the window does not fit spatial axis {}: it is {} too long", d, -*known));
   }
+  if (!known) RequireAtMost(ctx, -room, Expr(0), fmt::format("the window and spatial axis {}", d));
   if (!ceil_mode) return FloorDiv(room, stride) + Expr(1);
   Expr count = CeilDiv(room, stride) + Expr(1);
   return MakeSelect((count - Expr(1)) * stride < extent + before, count, count - Expr(1));
