@@ -32,7 +32,7 @@ struct CodegenOptions {
 };
 
 /// Compiles kernels (TirStage::kLowered) into one object. Throws InternalError on a kernel that breaks the
-/// rules of the lowered stage, Error TW1201 on a target that this LLVM cannot compile for.
+/// rules of the lowered stage, Error TW1701 on a target that this LLVM cannot compile for.
 ObjectCode CompileKernels(std::span<const PrimFunc> kernels, const Target& target,
                           const CodegenOptions& options = {});
 

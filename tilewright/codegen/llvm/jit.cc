@@ -61,7 +61,7 @@ JitModule JitModule::Load(std::span<const ObjectCode> objects) {
   if (!found) {
     const std::string why = llvm::toString(found.takeError()) + impl->reported;
     if (sanitized && why.find("__asan_") != std::string::npos) {
-      throw Error("TW1203", "kernels with address checks need a process with AddressSanitizer's runtime", "",
+      throw Error("TW1703", "kernels with address checks need a process with AddressSanitizer's runtime", "",
                   {"build Tilewright with the preset asan, or run without sanitize=address"});
     }
     TW_CHECK(false, "cannot link machine code: {}", why);

@@ -13,7 +13,7 @@ namespace tilewright {
 /// Kernels in the memory of this process; unloaded on destruction.
 class JitModule {
  public:
-  /// Throws Error TW1203 when objects need what this process lacks (the runtime of AddressSanitizer),
+  /// Throws Error TW1703 when objects need what this process lacks (the runtime of AddressSanitizer),
   /// InternalError when they are damaged.
   static JitModule Load(std::span<const ObjectCode> objects);
 

@@ -51,7 +51,7 @@ class TemporaryFolder {
 
  private:
   [[noreturn]] static void Fail(const std::string& path) {
-    throw Error("TW1204", "cannot write the temporary file " + path, "",
+    throw Error("TW1704", "cannot write the temporary file " + path, "",
                 {"the linker needs room for the code; TMPDIR names another folder"});
   }
   std::filesystem::path path_;

@@ -31,7 +31,7 @@ void InitializeOnce() {
 void CheckNames(const llvm::Target& llvm_target, const Target& target) {
   std::unique_ptr<llvm::MCSubtargetInfo> info(llvm_target.createMCSubtargetInfo(target.triple, "", ""));
   if (!info->isCPUStringValid(target.cpu)) {
-    throw Error("TW1201", "unknown processor '" + target.cpu + "' for " + target.triple,
+    throw Error("TW1701", "unknown processor '" + target.cpu + "' for " + target.triple,
                 "target " + target.name,
                 {"use a known target name, or set cpu= to a name that LLVM 19 has (llc -mcpu=help)"});
   }
@@ -43,7 +43,7 @@ void CheckNames(const llvm::Target& llvm_target, const Target& target) {
         std::any_of(info->getAllProcessorFeatures().begin(), info->getAllProcessorFeatures().end(),
                     [&](const llvm::SubtargetFeatureKV& kv) { return name == kv.Key; });
     if (!known || (feature[0] != '+' && feature[0] != '-')) {
-      throw Error("TW1202", "unknown processor feature '" + feature.str() + "' for " + target.triple,
+      throw Error("TW1702", "unknown processor feature '" + feature.str() + "' for " + target.triple,
                   "target " + target.name,
                   {"features are '+name' or '-name' with LLVM's names, such as +avx2"});
     }
@@ -70,7 +70,7 @@ MachinePtr CreateMachine(const Target& target, int opt_level) {
   std::string error;
   const llvm::Target* llvm_target = llvm::TargetRegistry::lookupTarget(target.triple, error);
   if (!llvm_target) {
-    throw Error("TW1201", "cannot generate code for triple '" + target.triple + "'", "target " + target.name,
+    throw Error("TW1701", "cannot generate code for triple '" + target.triple + "'", "target " + target.name,
                 {"this build generates code for x86_64, aarch64 and riscv64"});
   }
   CheckNames(*llvm_target, target);

@@ -20,7 +20,7 @@ struct MachineDeleter {
 };
 using MachinePtr = std::unique_ptr<llvm::LLVMTargetMachine, MachineDeleter>;
 
-/// Throws Error TW1201 when this LLVM knows no such triple or processor, TW1202 for an unknown feature.
+/// Throws Error TW1701 when this LLVM knows no such triple or processor, TW1702 for an unknown feature.
 MachinePtr CreateMachine(const Target& target, int opt_level);
 
 enum class OutputKind { kObject, kAssembly };

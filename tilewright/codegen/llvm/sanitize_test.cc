@@ -62,7 +62,7 @@ TEST(Sanitize, NeedsTheRuntime) {
     JitModule::Load(std::vector{object});
     FAIL() << "loaded";
   } catch (const Error& e) {
-    EXPECT_EQ(e.id(), "TW1203");
+    EXPECT_EQ(e.id(), "TW1703");
   }
 }
 
