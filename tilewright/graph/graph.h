@@ -181,7 +181,7 @@ std::vector<Value> UsedValues(const Operation& o);
 Operation MapArgs(const Operation& o, const std::function<Value(const Value&)>& f);
 
 /// Builds a block binding by binding; infers result types by the operator definitions. Errors of inference
-/// (TW2101 and on) name the operator, its arguments and `origin`.
+/// (TW21xx) name the operator, its arguments and `origin`.
 class GraphBuilder {
  public:
   /// Applies an operator by name and returns its results.

@@ -12,16 +12,13 @@ class Verifier {
  public:
   Verifier(const GraphFunction& f, const IRModule& module) : f_(f), module_(module) {}
 
-  void Run() {
+  std::vector<std::string> Run() {
     for (const Value& p : f_->params) Bind(p);
     Block(f_->body);
     if (!f_->result_names.empty() && f_->result_names.size() != f_->body.results.size()) {
       Report(fmt::format("{} result names for {} results", f_->result_names.size(), f_->body.results.size()));
     }
-    if (findings_.empty()) return;
-    std::string text = "the graph function is malformed:";
-    for (const std::string& finding : findings_) text += "\n  " + finding;
-    throw InternalError(text + "\n" + ToString(f_));
+    return std::move(findings_);
   }
 
  private:
@@ -58,6 +55,10 @@ class Verifier {
 
   void Check(const Binding& b) {
     if (b.results.empty()) return Report("a binding without results");
+    auto primitive = f_->attrs.find("primitive");
+    if (primitive != f_->attrs.end() && primitive->second == AttrValue(true) && !b.operation.As<OpCallNode>())
+      Report(fmt::format("%{} is no operator call, in a function that is to be one kernel",
+                         b.results[0].name()));
     Dispatch(b.operation, Overloaded{
                               [&](const OpCallNode& n) { CheckCall(n, b); },
                               [&](const FunctionCallNode& n) { CheckFunctionCall(n, b); },
@@ -95,8 +96,27 @@ class Verifier {
     }
   }
 
+  /// Whether the arguments are as the definition lists them, so that inference may rely on it.
+  bool CheckArguments(const OpCallNode& n) {
+    const std::vector<InputDef>& inputs = n.op->inputs;
+    const bool variadic = !inputs.empty() && inputs.back().variadic;
+    const size_t found = findings_.size();
+    if (n.args.size() > inputs.size() && !variadic) {
+      Report(
+          fmt::format("{} takes at most {} arguments, {} given", n.op->name, inputs.size(), n.args.size()));
+    }
+    for (size_t i = 0; i < std::max(inputs.size(), n.args.size()); ++i) {
+      const InputDef* input = i < inputs.size() ? &inputs[i] : variadic ? &inputs.back() : nullptr;
+      const bool given = i < n.args.size() && n.args[i];
+      if (input && !given && !input->optional)
+        Report(fmt::format("argument {} of {} ('{}') is missing", i, n.op->name, input->name));
+    }
+    return findings_.size() == found;
+  }
+
   void CheckCall(const OpCallNode& n, const Binding& b) {
     UseAll(n.args, n.op->name.c_str());
+    if (!CheckArguments(n)) return;
     try {
       CheckTypes(n.op->infer(InferContext(*n.op, n.args, n.attrs, b.results[0]->origin)), b, n.op->name);
     } catch (const Error& e) {
@@ -170,6 +190,22 @@ class Verifier {
 
 }  // namespace
 
-void VerifyGraph(const GraphFunction& f, const IRModule& module) { Verifier(f, module).Run(); }
+std::vector<std::string> GraphFindings(const GraphFunction& f, const IRModule& module) {
+  return Verifier(f, module).Run();
+}
+
+void VerifyGraph(const GraphFunction& f, const IRModule& module) {
+  const std::vector<std::string> findings = GraphFindings(f, module);
+  if (findings.empty()) return;
+  throw InternalError(
+      fmt::format("the graph function is malformed:\n  {}\n{}", fmt::join(findings, "\n  "), ToString(f)));
+}
+
+void CheckGraph(const GraphFunction& f, const IRModule& module) {
+  std::vector<std::string> findings = GraphFindings(f, module);
+  if (findings.empty()) return;
+  throw Error("TW2401", fmt::format("function @{} breaks the rules of the graph level", f.name()), "",
+              std::move(findings));
+}
 
 }  // namespace tilewright

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/ir/expr.h"
 
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -308,6 +309,13 @@ std::optional<double> AsNumber(const Expr& e) {
   return std::nullopt;
 }
 
+namespace {
+
+/// A NaN is itself, and the zeros are two.
+bool SameBits(double a, double b) { return std::bit_cast<uint64_t>(a) == std::bit_cast<uint64_t>(b); }
+
+}  // namespace
+
 bool AttrEqual(const AttrValue& a, const AttrValue& b) {
   if (a.index() != b.index()) return false;
   if (auto* e = std::get_if<Expr>(&a)) return StructuralEqual(*e, std::get<Expr>(b));
@@ -319,6 +327,10 @@ bool AttrEqual(const AttrValue& a, const AttrValue& b) {
       [&]<class T>(const T& value) {
         if constexpr (std::is_same_v<T, Expr> || std::is_same_v<T, std::vector<Expr>>) {
           return false;
+        } else if constexpr (std::is_same_v<T, double>) {
+          return SameBits(value, std::get<T>(b));
+        } else if constexpr (std::is_same_v<T, std::vector<double>>) {
+          return std::ranges::equal(value, std::get<T>(b), SameBits);
         } else {
           return value == std::get<T>(b);
         }
