@@ -27,6 +27,11 @@
 //               expanded: kernels import no symbols.
 #pragma once
 
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
 #include "tilewright/target/target.h"
 #include "tilewright/tir/prim_func.h"
 
@@ -51,8 +56,23 @@ struct LoweredKernels {
       workspaces;  ///< intermediate buffers shared by launches; shapes over the function's dims
 };
 
+/// Which of the passes run, and who looks on.
+struct LowerOptions {
+  /// Names of passes; empty: from the first, to the last. From behind SplitLaunches on, the function is one
+  /// kernel of its result.
+  std::string start_at, stop_after;
+  /// Told what each pass is given and what it made of it; SplitLaunches may make several.
+  std::function<void(std::string_view pass, const PrimFunc& f)> before, after;
+};
+
 /// Lowers a function of the scheduled stage. Throws Error TW13xx where the schedule asks for what cannot be
 /// done (a register buffer indexed by a variable, a reduction over a vectorized loop).
-LoweredKernels LowerPrimFunc(const PrimFunc& scheduled, const Target& target);
+LoweredKernels LowerPrimFunc(const PrimFunc& scheduled, const Target& target,
+                             const LowerOptions& options = {});
+
+/// The names of its passes, in order; one that runs again has a number from the second time on.
+std::vector<std::string> LoweringPasses();
+/// Whether a pass of that name takes functions of the lowered stage: those behind LowerBlocks do.
+bool TakesLoweredKernels(std::string_view pass);
 
 }  // namespace tilewright

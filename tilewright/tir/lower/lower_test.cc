@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include "tilewright/tir/compare.h"
 #include "tilewright/tir/interpreter.h"
 #include "tilewright/tir/lower/fresh_copy.h"
 #include "tilewright/tir/lower/lower_blocks.h"
 #include "tilewright/tir/lower/place_allocations.h"
 #include "tilewright/tir/lower/vectorize_loops.h"
+#include "tilewright/tir/parser.h"
 
 namespace tilewright {
 namespace {
@@ -255,6 +257,46 @@ TEST(LowerPrimFunc, RegisterBufferIndexedByAVariableIsAnError) {
   } catch (const Error& e) {
     EXPECT_EQ(e.id(), "TW1301");
     EXPECT_NE(std::string(e.what()).find("acc"), std::string::npos);
+  }
+}
+
+/// Every pass of a kernel's way down, with what it was given.
+std::vector<std::pair<std::string, PrimFunc>> InputsOfPasses(const PrimFunc& f, const Target& target) {
+  std::vector<std::pair<std::string, PrimFunc>> inputs;
+  LowerOptions options;
+  options.before = [&](std::string_view pass, const PrimFunc& g) { inputs.emplace_back(pass, g); };
+  LowerPrimFunc(f, target, options);
+  return inputs;
+}
+
+TEST(LowerPrimFunc, BeginsAgainAtEachPassFromText) {
+  const Target target = Target::Parse("x86-64-v3");
+  const PrimFunc whole = LowerPrimFunc(TiledGemm(), target).launches.at(0).kernel;
+  const auto inputs = InputsOfPasses(TiledGemm(), target);
+  std::vector<std::string> names;
+  for (const auto& [pass, f] : inputs) {
+    SCOPED_TRACE(pass);
+    names.push_back(pass);
+    EXPECT_EQ(f->stage == TirStage::kLowered, TakesLoweredKernels(pass));
+    const PrimFunc parsed = ParsePrimFunc(ToString(f));
+    EXPECT_EQ(ToString(parsed), ToString(f));
+    LoweredKernels rest = LowerPrimFunc(parsed, target, {.start_at = pass});
+    ASSERT_EQ(rest.launches.size(), 1u);
+    EXPECT_TRUE(StructuralEqual(rest.launches[0].kernel, whole)) << ToString(rest.launches[0].kernel);
+    EXPECT_TRUE(StructuralEqual(rest.launches[0].num_chunks,
+                                LowerPrimFunc(TiledGemm(), target).launches[0].num_chunks));
+  }
+  EXPECT_EQ(names, LoweringPasses());
+}
+
+TEST(LowerPrimFunc, StopsAfterAPass) {
+  const Target target = Target::Parse("x86-64-v3");
+  const auto inputs = InputsOfPasses(TiledGemm(), target);
+  for (size_t i = 0; i + 1 < inputs.size(); ++i) {
+    SCOPED_TRACE(inputs[i].first);
+    LoweredKernels part = LowerPrimFunc(TiledGemm(), target, {.stop_after = inputs[i].first});
+    ASSERT_EQ(part.launches.size(), 1u);
+    EXPECT_TRUE(StructuralEqual(part.launches[0].kernel, inputs[i + 1].second));
   }
 }
 
