@@ -168,10 +168,22 @@ Expr Importer::DeclaredDim(const TensorShapeProto& shape, const std::string& inp
     }
     return Expr(dim.dim_value());
   }
-  if (auto fixed = options_.dims.find(name); fixed != options_.dims.end()) return Expr(fixed->second);
   auto [it, fresh] = dims_.emplace(name, nullptr);
-  if (fresh) it->second = Var::Symbol(name, 1);
+  if (fresh) {
+    auto fixed = options_.dims.find(name);
+    it->second = fixed == options_.dims.end() ? Expr(Var::Symbol(name, 1)) : Expr(fixed->second);
+  }
   return it->second;
+}
+
+void Importer::CheckFixedDims() const {
+  for (auto& [name, value] : options_.dims) {
+    if (dims_.contains(name)) continue;
+    std::string known;
+    for (auto& [symbol, dim] : dims_) known += (known.empty() ? "" : ", ") + symbol;
+    throw Error("TW2019", fmt::format("the model has no symbolic dimension '{}'", name), where_,
+                {known.empty() ? "all dimensions of its inputs are constant" : "it has: " + known});
+  }
 }
 
 TensorType Importer::DeclaredType(const ValueInfoProto& info) {
@@ -466,6 +478,7 @@ ImportedModel Importer::RunAll() {
                   {"its inputs are those that `tilewright inspect` lists"});
     }
   }
+  CheckFixedDims();
   ConvertNodes(graph.node(), scope, "the graph");
   if (!needed_inputs_.empty()) {
     Diagnostic all = needed_diagnostics_.front();

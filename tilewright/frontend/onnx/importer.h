@@ -32,6 +32,8 @@ class Importer {
   void BindInput(const std::string& name, const TensorType& type, Scope& scope);
   TensorType DeclaredType(const ValueInfoProto& info);
   Expr DeclaredDim(const TensorShapeProto& shape, const std::string& input, int index);
+  /// Error TW2019 for a value given to a dimension that no input has.
+  void CheckFixedDims() const;
   void ConvertNodes(const google::protobuf::RepeatedPtrField<NodeProto>& nodes, Scope& scope,
                     const std::string& what);
   void ConvertNode(const NodeProto& node, Scope& scope);
@@ -52,7 +54,7 @@ class Importer {
   std::map<std::string, int64_t> opsets_;
   std::map<std::tuple<std::string, std::string, std::string>, const FunctionProto*> functions_;
   std::vector<const FunctionProto*> call_stack_;
-  std::map<std::string, Expr> dims_;
+  std::map<std::string, Expr> dims_;  ///< symbolic dimensions by the model's names, and what they are
   std::set<std::string> value_names_;
   std::vector<Value> inputs_, parameters_;
   std::map<std::string, NDArray> parameter_data_;
