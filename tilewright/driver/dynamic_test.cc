@@ -82,6 +82,38 @@ TEST(Dynamic, OneProductServesEveryNumberOfRows) {
   EXPECT_EQ(context.MemoryBytes(), most) << "memory grew after the largest size had been seen";
 }
 
+/// Relu of a padded 3x3 convolution of 16 to 32 channels over images 6 high and `width` wide.
+IRModule ConvModule(const Expr& width, int64_t stride) {
+  GraphBuilder g;
+  const Value x("x", TensorType{kF32, {Expr(1), Expr(16), Expr(6), width}}, "x");
+  const std::vector<float> weights = Ramp(32 * 16 * 9);
+  const Value w = g.Constant(
+      NDArray::FromDoubles(kF32, {32, 16, 3, 3}, std::vector<double>(weights.begin(), weights.end())));
+  const OpDef* conv = OpRegistry::Get("Conv");
+  const Attrs attrs = conv->attrs.from_map({{"strides", std::vector<int64_t>{1, stride}},
+                                            {"dilations", std::vector<int64_t>{1, 1}},
+                                            {"pads", std::vector<int64_t>{1, 1, 1, 1}}});
+  return MainOf({x}, g, {g.Call1("Relu", {g.CallOp(conv, {x, w}, attrs).front()})});
+}
+
+TEST(Dynamic, OneConvolutionServesEveryWidth) {
+  for (int64_t stride : {1, 2}) {
+    const auto open = Compile(ConvModule(Var::Symbol("width", 1), stride));
+    runtime::Context context(open, {.num_threads = 2});
+    for (int64_t width : {14, 1, 5, 57, 28}) {
+      const std::vector<float> data = Ramp(16 * 6 * width);
+      Give(context, 0, {1, 16, 6, width}, data);
+      context.Run();
+      runtime::Context fixed(Compile(ConvModule(Expr(width), stride)), {.num_threads = 1});
+      fixed.SetInput(0, data.data(), data.size() * sizeof(float));
+      fixed.Run();
+      const std::span<const float> found = FloatsOf(context.Output(0)), expected = FloatsOf(fixed.Output(0));
+      // Sums of small integers are exact in any order.
+      EXPECT_TRUE(std::equal(found.begin(), found.end(), expected.begin(), expected.end())) << width;
+    }
+  }
+}
+
 TEST(Dynamic, ExtentsThatMustAgreeAreCheckedAtRunTime) {
   const Var n = Var::Symbol("n", 1), m = Var::Symbol("m", 1);
   GraphBuilder g;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/graph/graph.h"
 
-#include "tilewright/graph/op_def.h"
+#include "tilewright/graph/infer.h"
 
 namespace tilewright {
 
@@ -153,7 +153,7 @@ std::vector<Value> GraphBuilder::Bind(Operation operation, std::vector<Type> typ
 
 std::vector<Value> GraphBuilder::CallOp(const OpDef* op, std::vector<Value> args, Attrs attrs,
                                         std::string origin) {
-  std::vector<Type> types = op->infer(InferContext(*op, args, attrs, origin));
+  std::vector<Type> types = InferTypes(*op, InferContext(*op, args, attrs, origin));
   return Bind(MakeOpCall(op, std::move(args), std::move(attrs)), std::move(types), std::move(origin));
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/graph/verify.h"
 
+#include "tilewright/graph/infer.h"
 #include "tilewright/graph/op_def.h"
 #include "tilewright/graph/printer.h"
 
@@ -118,7 +119,8 @@ class Verifier {
     UseAll(n.args, n.op->name.c_str());
     if (!CheckArguments(n)) return;
     try {
-      CheckTypes(n.op->infer(InferContext(*n.op, n.args, n.attrs, b.results[0]->origin)), b, n.op->name);
+      CheckTypes(InferTypes(*n.op, InferContext(*n.op, n.args, n.attrs, b.results[0]->origin)), b,
+                 n.op->name);
     } catch (const Error& e) {
       Report(e.what());
     }

@@ -199,6 +199,21 @@ TEST(TransformLayout, ParametersAndIntermediates) {
   ExpectIllegal(s, [&] { s.TransformLayout(d, {k, j}, {j, k}); }, "TW1414", "output");
 }
 
+TEST(PadAxis, TilesCoverTheAxisWithoutPredicates) {
+  const PrimFunc f = MatmulRelu(13, 16, 5);
+  Schedule s(f);
+  s.PadAxis({"C"}, s.GetLoops({"C"})[0], 4);
+  EXPECT_EQ(AsInt(s.Get(s.GetLoops({"C"})[0]).extent), 16);
+  ExpectSameResult(f, s);
+  std::vector<LoopRef> i = s.Split(s.GetLoops({"D"})[0], {nullptr, 4});
+  s.ComputeAt({"C"}, i[0]);
+  EXPECT_FALSE(s.Get(BlockRef{"C"}).predicate) << "a tile of C is always whole";
+  ExpectSameResult(f, s);
+  Schedule t(f);
+  ExpectIllegal(t, [&] { t.PadAxis({"D"}, t.GetLoops({"D"})[0], 4); }, "TW1414", "parameter");
+  ExpectIllegal(t, [&] { t.PadAxis({"C"}, t.GetLoops({"C"})[2], 4); }, "TW1416", "does not alone run");
+}
+
 TEST(Prefetch, ChangesNoValue) {
   const PrimFunc f = MatmulRelu(6, 40, 5);
   Schedule s(f);

@@ -67,6 +67,10 @@ class Schedule {
   /// Cuts a loop at these points (iteration numbers) into loops one after the other; blocks below are copied
   /// and named after their part.
   std::vector<LoopRef> LoopPartition(const LoopRef& loop, const std::vector<Expr>& points);
+  /// Lengthens a loop that alone runs over an axis of an intermediate buffer to a multiple of `multiple`, so
+  /// that tiles cover the axis without predicates; reads of the added iterations are clamped to the last
+  /// element.
+  void PadAxis(const BlockRef& block, const LoopRef& loop, int64_t multiple);
   void Parallel(const LoopRef& loop);
   void Vectorize(const LoopRef& loop);
   void Unroll(const LoopRef& loop);

@@ -111,6 +111,8 @@ const Applier kAppliers[] = {
     {"reorder", [](Environment& e) { e.schedule().Reorder(e.Loops()); }},
     {"loop_partition",
      [](Environment& e) { e.DefineAll(e.schedule().LoopPartition(e.Loop(0), e.Expressions(0))); }},
+    {"pad_axis",
+     [](Environment& e) { e.schedule().PadAxis(e.Block(0), e.Loop(1), e.Attribute<int64_t>(0)); }},
     {"parallel", [](Environment& e) { e.schedule().Parallel(e.Loop(0)); }},
     {"vectorize", [](Environment& e) { e.schedule().Vectorize(e.Loop(0)); }},
     {"unroll", [](Environment& e) { e.schedule().Unroll(e.Loop(0)); }},

@@ -70,7 +70,7 @@ class ConvRule {
   bool Applies() const {
     auto blocked = node_.annotations.find("channel_block");
     return blocked != node_.annotations.end() && std::get<int64_t>(blocked->second) > 1 && axes_ >= 4 &&
-           Extent(1) > 0 && Extent(axes_ - 2) > 0 && Extent(axes_ - 1) > 0;
+           bool(node_.init) && Extent(1) > 0 && Extent(axes_ - 1) > 0;
   }
 
   void Run() {
@@ -78,10 +78,19 @@ class ConvRule {
     input_block_ = depthwise_ ? 1 : InputBlock(node_);
     weight_ = PackWeight(s_, conv_, tile_.vectors * Extent(axes_ - 1), input_block_, context_);
     blocks_ = IsolateProduct(s_, conv_);
+    if (open_columns_) {
+      s_.PadAxis(conv_, s_.GetLoops(conv_)[first_ + axes_ - 2], tile_.rows);
+      if (blocks_.total) s_.PadAxis(*blocks_.total, s_.GetLoops(*blocks_.total)[axes_ - 2], tile_.rows);
+    }
     TileOutput();
     ComputeAtTile(s_, blocks_, column_tiles_, Extent(axes_ - 1));
     TileProduct();
-    SeparateLastTile(s_, column_tiles_, columns_, tile_.rows);
+    if (open_columns_) {
+      const Expr& columns = node_.iter_vars[first_ + axes_ - 2].dom.extent;
+      s_.LoopPartition(column_tiles_, {FloorDiv(columns, Expr(tile_.rows))});
+    } else {
+      SeparateLastTile(s_, column_tiles_, columns_, tile_.rows);
+    }
     if (tile_.lines > 1) SeparateLastTile(s_, line_tiles_, lines_, tile_.lines);
     s_.Parallel(s_.Fuse(parallel_));
   }
@@ -94,8 +103,9 @@ class ConvRule {
   /// so that the last tile of lines may be smaller only where the other axes fill the cores without them.
   void PlanTile() {
     TileSpace space;
-    columns_ = space.rows = Extent(axes_ - 2);
-    lines_ = space.lines = axes_ > 4 ? std::max<int64_t>(1, Extent(axes_ - 3)) : 1;
+    open_columns_ = Extent(axes_ - 2) == 0;
+    columns_ = space.rows = open_columns_ ? kTypicalExtent : Extent(axes_ - 2);
+    lines_ = space.lines = axes_ > 4 && !open_columns_ ? std::max<int64_t>(1, Extent(axes_ - 3)) : 1;
     space.vectors = depthwise_ ? 1 : Extent(1);
     for (const IterVar& iv : node_.iter_vars) {
       if (iv.kind == IterKind::kReduce) space.depth *= AsInt(iv.dom.extent).value_or(1);
@@ -175,7 +185,7 @@ class ConvRule {
   const BlockNode& node_;
   const RuleContext& context_;
   size_t first_, axes_;  ///< position of the first output axis; number of output axes
-  bool depthwise_;
+  bool depthwise_, open_columns_ = false;
   std::vector<int64_t> phases_;  ///< number of phases along each spatial axis; empty: not by phase
   int64_t lines_ = 1, columns_ = 1, input_block_ = 1;
   RegisterTile tile_;

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "tilewright/schedule/rules/cpu.h"
 
 namespace tilewright::cpu {
@@ -18,88 +20,174 @@ Buffer ColumnOperand(const BlockNode& block, const Var& column, const Var& depth
   return nullptr;
 }
 
+/// Schedules one product. Its iteration variables are (the number of the run, if it is summed in runs,) batch
+/// axes, row, column, depth. An extent that tiles do not divide, or that is not known, is padded for the
+/// product (PadAxis): its last tile computes more than the tail stores.
+class MatMulRule {
+ public:
+  MatMulRule(Schedule& s, const BlockRef& product, const RuleContext& context)
+      : s_(s), product_(product), node_(s.Get(product)), context_(context), rank_(node_.iter_vars.size()) {}
+
+  /// Whether the block has the form of a product.
+  bool Applies() const {
+    if (rank_ < 3 || node_.iter_vars[rank_ - 1].kind != IterKind::kReduce) return false;
+    // A depth that may be 0 has its initialisation elsewhere.
+    if (!node_.init) return false;
+    for (size_t i = 0; i + 1 < rank_; ++i) {
+      if (node_.iter_vars[i].kind != IterKind::kSpatial) return false;
+    }
+    return AsInt(Column().dom.extent).value_or(kTypicalExtent) > 1;
+  }
+
+  void Run() {
+    PlanTile();
+    PackColumns();
+    blocks_ = IsolateProduct(s_, product_);
+    if (open_rows_) PadFromLast(3, tile_.rows);
+    if (open_columns_) PadFromLast(2, width_);
+    TileOutput();
+    ComputeAtTile(s_, blocks_, row_tiles_, lanes_);
+    TileProduct();
+    // The last tiles become parts of their own, rows first: parts of columns hold copies of both.
+    if (open_rows_) {
+      s_.LoopPartition(row_tiles_, {FloorDiv(Row().dom.extent, Expr(tile_.rows))});
+    } else if (!split_rows_) {
+      SeparateLastTile(s_, row_tiles_, rows_, tile_.rows);
+    }
+    std::vector<LoopRef> panels = {panels_};
+    if (open_columns_) panels = s_.LoopPartition(panels_, {FloorDiv(Column().dom.extent, Expr(width_))});
+    Parallelise(panels);
+  }
+
+ private:
+  const IterVar& Row() const { return node_.iter_vars[rank_ - 3]; }
+  const IterVar& Column() const { return node_.iter_vars[rank_ - 2]; }
+  const IterVar& DepthVar() const { return node_.iter_vars[rank_ - 1]; }
+
+  void PlanTile() {
+    rows_ = AsInt(Row().dom.extent).value_or(kTypicalExtent);
+    open_rows_ = !AsInt(Row().dom.extent);
+    const int64_t columns = AsInt(Column().dom.extent).value_or(kTypicalExtent);
+    open_columns_ = !AsInt(Column().dom.extent);
+    PlanLanes(columns);
+    int64_t batch = 1;
+    for (size_t i = node_.annotations.contains("runs"); i + 3 < rank_; ++i)
+      batch *= AsInt(node_.iter_vars[i].dom.extent).value_or(1);
+    TileSpace space{.rows = rows_,
+                    .vectors = (columns + lanes_ - 1) / lanes_,
+                    .depth = AsInt(DepthVar().dom.extent).value_or(kTypicalExtent)};
+    tile_ = ChooseTile(space, context_.target);
+    // Tiles of rows are parallel work where the columns do not fill the cores; then all must be whole.
+    const int64_t units = batch * (space.vectors / tile_.vectors);
+    split_rows_ = !open_rows_ && !open_columns_ && !FillsCores(units, context_.target);
+    if (split_rows_ && rows_ % tile_.rows) {
+      space.ragged_rows = false;
+      tile_ = ChooseTile(space, context_.target);
+    }
+    width_ = tile_.vectors * lanes_;
+  }
+
+  /// Vectors as wide as divides the columns, down to half of a register; below, columns are padded to whole
+  /// vectors, or the few that there are make a narrow one.
+  void PlanLanes(int64_t columns) {
+    const int64_t wide =
+        context_.target.VectorLanes(int(node_.writes.front().buffer.dtype().element_bytes()));
+    lanes_ = wide;
+    if (open_columns_) return;
+    while (lanes_ > 1 && columns % lanes_) lanes_ /= 2;
+    if (lanes_ * 2 >= wide) return;
+    open_columns_ = columns > wide;
+    lanes_ = open_columns_ ? wide : std::max(lanes_, LargestDivisor(columns, wide));
+  }
+
+  /// Lays a constant operand out in panels, [n / width][k][width].
+  void PackColumns() {
+    const Buffer b = ColumnOperand(node_, Column().var, DepthVar().var);
+    const int index = b ? ParameterIndex(s_, b) : -1;
+    const bool constant =
+        index >= 0 && size_t(index) < context_.constant_args.size() && context_.constant_args[size_t(index)];
+    if (!constant || b.shape().size() != 2) return;
+    // Which of its axes are the columns follows from how the block reads it.
+    size_t columns = 1;
+    for (const BufferRegion& r : node_.reads) {
+      if (r.buffer == b && UsesVar(r.region[0].min, Column().var)) columns = 0;
+    }
+    const std::vector<Var> old = {Var("d0"), Var("d1")};
+    s_.TransformLayout(b, old,
+                       {FloorDiv(old[columns], width_), old[1 - columns], FloorMod(old[columns], width_)},
+                       open_columns_);
+    packed_ = s_.func()->buffers[size_t(index)];
+  }
+
+  /// Pads an axis, counted from the product's last variable, for the product and the total of its runs.
+  void PadFromLast(size_t position, int64_t multiple) {
+    s_.PadAxis(product_, s_.GetLoops(product_)[rank_ - position], multiple);
+    // The total has the product's axes but for the run, which it reduces.
+    if (blocks_.total)
+      s_.PadAxis(*blocks_.total, s_.GetLoops(*blocks_.total)[rank_ - position - 1], multiple);
+  }
+
+  void TileOutput() {
+    const std::vector<LoopRef> loops = s_.GetLoops(blocks_.tail);
+    outer_ = {loops.begin(), loops.end() - 2};
+    std::vector<LoopRef> i = s_.Split(loops[outer_.size()], {Expr(nullptr), Expr(tile_.rows)});
+    std::vector<LoopRef> j = s_.Split(loops.back(), {Expr(nullptr), Expr(tile_.vectors), Expr(lanes_)});
+    panels_ = j[0];
+    row_tiles_ = i[0];
+    std::vector<LoopRef> order = outer_;
+    order.insert(order.end(), {panels_, row_tiles_, i[1], j[1], j[2]});
+    s_.Reorder(order);
+    s_.Vectorize(j[2]);
+    s_.Unroll(j[1]);
+    s_.Unroll(i[1]);
+  }
+
+  void TileProduct() {
+    const std::vector<LoopRef> own = s_.GetLoops(product_);
+    const LoopRef k = own.back(), rows = own[own.size() - 3];
+    std::vector<LoopRef> vectors = s_.Split(own[own.size() - 2], {Expr(nullptr), Expr(lanes_)});
+    s_.Reorder({k, rows, vectors[0], vectors[1]});
+    s_.Vectorize(vectors[1]);
+    s_.Unroll(vectors[0]);
+    s_.Unroll(rows);
+    s_.DecomposeReduction(product_, k);
+    const int64_t tiles = (rows_ + tile_.rows - 1) / tile_.rows;
+    if (packed_ && !open_rows_ && WantsPrefetch(packed_, tiles, context_.target))
+      s_.PrefetchSpread(product_, packed_, panels_, k, 2);
+  }
+
+  void Parallelise(const std::vector<LoopRef>& panels) {
+    std::vector<LoopRef> loops = outer_;
+    if (panels.size() == 1) loops.push_back(panels[0]);
+    if (split_rows_) loops.push_back(row_tiles_);
+    // Without batch axes, whole panels are the parallel work, and the last one follows them.
+    if (loops.empty()) loops.push_back(panels[0]);
+    s_.Parallel(loops.size() > 1 ? s_.Fuse(loops) : loops.front());
+  }
+
+  Schedule& s_;
+  const BlockRef product_;
+  const BlockNode& node_;
+  const RuleContext& context_;
+  const size_t rank_;
+  bool open_rows_ = false, open_columns_ = false, split_rows_ = false;
+  int64_t rows_ = 0, lanes_ = 1, width_ = 1;
+  RegisterTile tile_;
+  Buffer packed_;
+  TileBlocks blocks_;
+  std::vector<LoopRef> outer_;
+  LoopRef panels_, row_tiles_;
+};
+
 }  // namespace
 
-// C[m, n] += A[m, k] * B[k, n]. Columns go to vectors, rows to registers. B is packed to panels of the tile's
-// width, [n / NR][k][NR], so that a step of k reads one line of the panel; panels stay in L2 while all rows
-// pass by.
+// C[m, n] += A[m, k] * B[k, n]. Columns go to vectors, rows to registers. A constant B is packed to panels of
+// the tile's width, so that a step of k reads one line of the panel; panels stay in L2 while all rows pass
+// by.
 bool ScheduleMatMul(Schedule& s, const BlockRef& product, const RuleContext& context) {
-  const BlockNode& node = s.Get(product);
-  const size_t rank = node.iter_vars.size();
-  if (rank < 3 || node.iter_vars[rank - 1].kind != IterKind::kReduce) return false;
-  for (size_t i = 0; i + 1 < rank; ++i) {
-    if (node.iter_vars[i].kind != IterKind::kSpatial) return false;
-  }
-  const IterVar row = node.iter_vars[rank - 3], column = node.iter_vars[rank - 2],
-                depth = node.iter_vars[rank - 1];
-  const auto m = AsInt(row.dom.extent), n = AsInt(column.dom.extent);
-  if (!m || !n) return false;
-  const int64_t wide = context.target.VectorLanes(int(node.writes.front().buffer.dtype().element_bytes()));
-  // Registers hold powers of two; other counts leave lanes empty, which only pays where nothing else divides.
-  int64_t lanes = wide;
-  while (lanes > 1 && *n % lanes) lanes /= 2;
-  if (lanes * 4 < wide) lanes = std::max(lanes, LargestDivisor(*n, wide));
-  if (lanes == 1) return false;
-  // Tiles of rows are parallel work where the columns do not fill the cores; then all must be whole.
-  int64_t batch = 1;
-  for (size_t i = node.annotations.contains("runs"); i + 3 < rank; ++i)
-    batch *= AsInt(node.iter_vars[i].dom.extent).value_or(1);
-  TileSpace space{.rows = *m, .vectors = *n / lanes, .depth = AsInt(depth.dom.extent).value_or(1)};
-  RegisterTile tile = ChooseTile(space, context.target);
-  const bool split_rows = !FillsCores(batch * (space.vectors / tile.vectors), context.target);
-  if (split_rows && *m % tile.rows) {
-    space.ragged_rows = false;
-    tile = ChooseTile(space, context.target);
-  }
-  const int64_t width = tile.vectors * lanes;
-
-  const Buffer b = ColumnOperand(node, column.var, depth.var);
-  const int b_index = b ? ParameterIndex(s, b) : -1;
-  const bool pack = b_index >= 0 && size_t(b_index) < context.constant_args.size() &&
-                    context.constant_args[size_t(b_index)] && b.shape().size() == 2;
-  if (pack) {
-    // Which of B's axes are the columns follows from how the block reads it.
-    int column_axis = 1;
-    for (const BufferRegion& r : node.reads) {
-      if (r.buffer == b && UsesVar(r.region[0].min, column.var)) column_axis = 0;
-    }
-    std::vector<Var> old = {Var("d0"), Var("d1")};
-    const Expr col = old[size_t(column_axis)], dep = old[size_t(1 - column_axis)];
-    s.TransformLayout(b, old, {FloorDiv(col, width), dep, FloorMod(col, width)});
-  }
-
-  const TileBlocks blocks = IsolateProduct(s, product);
-  std::vector<LoopRef> loops = s.GetLoops(blocks.tail);
-  const size_t outer_count = loops.size() - 2;
-  std::vector<LoopRef> i = s.Split(loops[outer_count], {Expr(nullptr), Expr(tile.rows)});
-  std::vector<LoopRef> j = s.Split(loops[outer_count + 1], {Expr(nullptr), Expr(tile.vectors), Expr(lanes)});
-  std::vector<LoopRef> order(loops.begin(), loops.begin() + std::ptrdiff_t(outer_count));
-  order.insert(order.end(), {j[0], i[0], i[1], j[1], j[2]});
-  s.Reorder(order);
-  s.Vectorize(j[2]);
-  s.Unroll(j[1]);
-  s.Unroll(i[1]);
-
-  ComputeAtTile(s, blocks, i[0], lanes);
-  std::vector<LoopRef> inner = s.GetLoops(product);
-  const LoopRef k = inner.back();
-  std::vector<LoopRef> vec = s.Split(inner[inner.size() - 2], {Expr(nullptr), Expr(lanes)});
-  const LoopRef r = inner[inner.size() - 3];
-  s.Reorder({k, r, vec[0], vec[1]});
-  s.Vectorize(vec[1]);
-  s.Unroll(vec[0]);
-  s.Unroll(r);
-  s.DecomposeReduction(product, k);
-  if (pack) {
-    const Buffer packed = s.func()->buffers[size_t(b_index)];
-    if (WantsPrefetch(packed, (*m + tile.rows - 1) / tile.rows, context.target))
-      s.PrefetchSpread(product, packed, j[0], k, 2);
-  }
-
-  if (!split_rows) SeparateLastTile(s, i[0], *m, tile.rows);
-  std::vector<LoopRef> parallel(order.begin(),
-                                order.begin() + std::ptrdiff_t(outer_count) + (split_rows ? 2 : 1));
-  s.Parallel(parallel.size() > 1 ? s.Fuse(parallel) : parallel.front());
+  MatMulRule rule(s, product, context);
+  if (!rule.Applies()) return false;
+  rule.Run();
   return true;
 }
 

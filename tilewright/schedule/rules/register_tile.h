@@ -9,6 +9,9 @@
 
 namespace tilewright::cpu {
 
+/// What tiles are chosen for when an extent is known at run time only: a short text, a line of a small image.
+inline constexpr int64_t kTypicalExtent = 64;
+
 /// What is to be tiled: `lines` lines of `rows` accumulators each (the rows of a matrix are one line; the
 /// maps of a convolution have one line per row of the image), by `vectors` vectors across, summed over
 /// `depth` steps.

@@ -31,6 +31,15 @@ bool IsScheduled(Schedule& s, const BlockRef& block) {
   return false;
 }
 
+/// How many blocks write a buffer.
+int WritersOf(const Schedule& s, const Buffer& buffer) {
+  int writers = 0;
+  for (const BlockRef& block : s.Blocks()) {
+    for (const BufferRegion& w : s.Get(block).writes) writers += w.buffer == buffer;
+  }
+  return writers;
+}
+
 /// Puts cheap producers into their consumers: blocks that write an intermediate, read by injective work only
 /// once, or by anything when they only rearrange.
 void InlineProducers(Schedule& s) {
@@ -38,6 +47,8 @@ void InlineProducers(Schedule& s) {
     if (!IsInjective(s.Get(block)) || IsScheduled(s, block)) continue;
     const std::vector<BlockRef> consumers = s.Consumers(block);
     if (consumers.size() != 1 || !IsInjective(s.Get(consumers.front()))) continue;
+    // What another block goes on to write is more than this block's value.
+    if (WritersOf(s, s.Get(block).writes.front().buffer) > 1) continue;
     if (IsScheduled(s, consumers.front())) continue;
     if (cpu::ParameterIndex(s, s.Get(block).writes.front().buffer) >= 0) continue;
     s.ComputeInline(block);
