@@ -46,13 +46,16 @@ suites: models  ## run the suites that compare with peers: each tests/*/run.py
 	  echo "==> $$suite"; .venv-test/bin/python $$suite; \
 	done
 
-# The layers whose tests have been brought through the sanitizers so far.
-SANITIZED = runtime ir target arith tir
+# The test programs that have been brought through the sanitizers; the last two call the command, with all layers.
+SANITIZED = runtime ir target arith tir te schedule codegen_llvm command malformed
 
-sanitize: setup  ## build with address and undefined-behaviour checks; run the tests that need no peers
+sanitize: setup  ## run the tests that need no peers under the sanitizers
 	cmake --preset asan $(LAUNCHER)
 	cmake --build build/asan --parallel $(JOBS) --target $(SANITIZED:%=%_test)
-	ctest --preset asan --parallel $(JOBS) --label-regex unit --no-tests=error
+	ctest --preset asan --parallel $(JOBS) --label-regex 'unit|malformed' --no-tests=error
+	cmake --preset tsan $(LAUNCHER)
+	cmake --build build/tsan --parallel $(JOBS) --target runtime_test
+	build/tsan/bin/runtime_test --gtest_brief=1
 
 SOURCES = $(shell git ls-files '*.cc' '*.h' '*.c')
 
