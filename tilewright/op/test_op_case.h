@@ -63,13 +63,13 @@ inline double AtBroadcast(const NDArray& a, const TestIndex& out) {
   return At(a, index);
 }
 
-/// An argument: random elements of [low, high], or those given. A void type leaves the argument out.
+/// An argument: random elements of [low, high] (whole ones for integers), or those given.
 struct TestInput {
   DataType dtype;
   TestIndex shape;
   double low = -2, high = 2;
   std::vector<double> values = {};
-  bool absent = false;
+  bool absent = false;  ///< an optional argument that is left out
 };
 
 struct OpCase {

@@ -312,4 +312,14 @@ int64_t AxisFromFront(const NodeContext& ctx, int64_t axis, int64_t rank) {
   return axis < 0 ? axis + rank : axis;
 }
 
+void RequireEntries(const NodeContext& ctx, const std::vector<int64_t>& list, size_t expected,
+                    const char* name) {
+  if (list.size() != expected) {
+    ctx.Fail("TW2015", fmt::format("{} has {} entries, expected {}", name, list.size(), expected));
+  }
+  for (int64_t v : list) {
+    if (v < INT32_MIN || v > INT32_MAX) ctx.Fail("TW2015", fmt::format("{} has an entry of {}", name, v));
+  }
+}
+
 }  // namespace tilewright::onnx

@@ -157,5 +157,8 @@ inline constexpr int64_t kNewestIrVersion = 14;
 std::vector<Expr> ToExprs(const std::vector<int64_t>& values);
 /// `axis` counted from the front; TW2015 outside of [-rank, rank).
 int64_t AxisFromFront(const NodeContext& ctx, int64_t axis, int64_t rank);
+/// TW2015 unless the list has `expected` entries, each within 32 bits.
+void RequireEntries(const NodeContext& ctx, const std::vector<int64_t>& list, size_t expected,
+                    const char* name);
 
 }  // namespace tilewright::onnx

@@ -10,16 +10,6 @@ struct WindowAttrs {
   std::vector<int64_t> strides, dilations, pads;
 };
 
-void RequireLength(const NodeContext& ctx, const std::vector<int64_t>& list, size_t expected,
-                   const char* name) {
-  if (list.size() != expected) {
-    ctx.Fail("TW2015", fmt::format("{} has {} entries, expected {}", name, list.size(), expected));
-  }
-  for (int64_t v : list) {
-    if (v < INT32_MIN || v > INT32_MAX) ctx.Fail("TW2015", fmt::format("{} has an entry of {}", name, v));
-  }
-}
-
 void RequirePositive(const NodeContext& ctx, const std::vector<int64_t>& list, const char* name) {
   for (int64_t v : list) {
     if (v < 1) ctx.Fail("TW2015", fmt::format("{} has an entry of {}, expected 1 or more", name, v));
@@ -52,9 +42,9 @@ WindowAttrs ReadWindow(const NodeContext& ctx, const std::vector<int64_t>& kerne
   WindowAttrs w;
   w.strides = ctx.Ints("strides", std::vector<int64_t>(n, 1));
   w.dilations = ctx.Ints("dilations", std::vector<int64_t>(n, 1));
-  RequireLength(ctx, kernel, n, "kernel_shape");
-  RequireLength(ctx, w.strides, n, "strides");
-  RequireLength(ctx, w.dilations, n, "dilations");
+  RequireEntries(ctx, kernel, n, "kernel_shape");
+  RequireEntries(ctx, w.strides, n, "strides");
+  RequireEntries(ctx, w.dilations, n, "dilations");
   RequirePositive(ctx, kernel, "kernel_shape");
   RequirePositive(ctx, w.strides, "strides");
   RequirePositive(ctx, w.dilations, "dilations");
@@ -70,7 +60,7 @@ WindowAttrs ReadWindow(const NodeContext& ctx, const std::vector<int64_t>& kerne
     ctx.Fail("TW2015",
              fmt::format("auto_pad is '{}', expected NOTSET, SAME_UPPER, SAME_LOWER or VALID", auto_pad));
   }
-  RequireLength(ctx, w.pads, 2 * n, "pads");
+  RequireEntries(ctx, w.pads, 2 * n, "pads");
   return w;
 }
 
@@ -145,7 +135,7 @@ void TransposePads(const NodeContext& ctx, const std::vector<int64_t>& kernel, W
   if (!same && !ctx.HasAttr("output_shape")) return;
   std::vector<int64_t> target = ctx.Ints("output_shape", std::vector<int64_t>{});
   if (target.size() == n + 2) target.erase(target.begin(), target.begin() + 2);
-  if (ctx.HasAttr("output_shape")) RequireLength(ctx, target, n, "output_shape");
+  if (ctx.HasAttr("output_shape")) RequireEntries(ctx, target, n, "output_shape");
   std::vector<int64_t> x = ctx.StaticShape(0);
   for (size_t d = 0; d < n; ++d) {
     int64_t out = target.empty() ? x[d + 2] * w.strides[d] : target[d];
@@ -171,10 +161,10 @@ void ConvTranspose(NodeContext& ctx) {
   w.dilations = ctx.Ints("dilations", std::vector<int64_t>(n, 1));
   w.pads = ctx.Ints("pads", std::vector<int64_t>(2 * n, 0));
   std::vector<int64_t> output_padding = ctx.Ints("output_padding", std::vector<int64_t>(n, 0));
-  RequireLength(ctx, w.strides, n, "strides");
-  RequireLength(ctx, w.dilations, n, "dilations");
-  RequireLength(ctx, w.pads, 2 * n, "pads");
-  RequireLength(ctx, output_padding, n, "output_padding");
+  RequireEntries(ctx, w.strides, n, "strides");
+  RequireEntries(ctx, w.dilations, n, "dilations");
+  RequireEntries(ctx, w.pads, 2 * n, "pads");
+  RequireEntries(ctx, output_padding, n, "output_padding");
   RequirePositive(ctx, w.strides, "strides");
   RequirePositive(ctx, w.dilations, "dilations");
   TransposePads(ctx, kernel, w, output_padding);
@@ -189,7 +179,7 @@ void ConvTranspose(NodeContext& ctx) {
 Annotations PoolAttrs(const NodeContext& ctx) {
   const size_t n = SpatialRank(ctx);
   std::vector<int64_t> kernel = ctx.Ints("kernel_shape");
-  RequireLength(ctx, kernel, n, "kernel_shape");
+  RequireEntries(ctx, kernel, n, "kernel_shape");
   WindowAttrs w = ReadWindow(ctx, kernel);
   Annotations attrs = ToAttrs(w);
   attrs["kernel"] = kernel;

@@ -63,9 +63,12 @@ void Col2Im(NodeContext& ctx) {
   const std::vector<int64_t> ones(axes, 1), zeros(2 * axes, 0);
   const std::vector<int64_t> strides = ctx.Ints("strides", ones), dilations = ctx.Ints("dilations", ones),
                              pads = ctx.Ints("pads", zeros);
-  if (axes < 1 || block.size() != axes || strides.size() != axes || dilations.size() != axes ||
-      pads.size() != 2 * axes)
-    ctx.Fail("TW2017", "image shape, block shape, strides, dilations and pads do not belong together");
+  if (axes < 1) ctx.Fail("TW2017", "the image has no axes");
+  RequireEntries(ctx, image, axes, "the image shape");
+  RequireEntries(ctx, block, axes, "the block shape");
+  RequireEntries(ctx, strides, axes, "strides");
+  RequireEntries(ctx, dilations, axes, "dilations");
+  RequireEntries(ctx, pads, 2 * axes, "pads");
   const std::vector<int64_t> x = ctx.StaticShape(0);
   int64_t taps = 1, blocks = 1;
   std::vector<int64_t> counts, padding;
@@ -106,8 +109,11 @@ void MaxUnpool(NodeContext& ctx) {
   const size_t axes = kernel.size();
   const std::vector<int64_t> strides = ctx.Ints("strides", std::vector<int64_t>(axes, 1)),
                              pads = ctx.Ints("pads", std::vector<int64_t>(2 * axes, 0));
-  if (shape.size() != axes + 2 || strides.size() != axes || pads.size() != 2 * axes)
+  if (shape.size() != axes + 2)
     ctx.Fail("TW2017", fmt::format("a window of {} axes for an argument of rank {}", axes, shape.size()));
+  RequireEntries(ctx, kernel, axes, "kernel_shape");
+  RequireEntries(ctx, strides, axes, "strides");
+  RequireEntries(ctx, pads, 2 * axes, "pads");
   std::vector<int64_t> pooled = {shape[0], shape[1]};
   for (size_t d = 0; d < axes; ++d) {
     pooled.push_back((shape[d + 2] - 1) * strides[d] - pads[d] - pads[d + axes] + kernel[d]);
