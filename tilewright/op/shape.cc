@@ -295,6 +295,41 @@ TW_OP(Slice) = [] {
   return def;
 }();
 
+// ---- RepeatElements
+
+struct RepeatAttrs {
+  int64_t axis = 0, times = 1;
+  static constexpr auto Fields() {
+    return std::tuple(AttrField("axis", &RepeatAttrs::axis, "the axis along which elements are repeated"),
+                      AttrField("times", &RepeatAttrs::times, "how often each comes"));
+  }
+};
+
+TW_OP(RepeatElements) = [] {
+  OpDef def =
+      Injective("RepeatElements", "each element `times` times in a row: nearest-neighbour enlargement");
+  def.attrs = DescribeAttrs<RepeatAttrs>();
+  def.follows_input_layout = true;
+  def.infer = [](const InferContext& ctx) {
+    const auto& attrs = ctx.Attr<RepeatAttrs>();
+    if (attrs.times < 1) ctx.Fail("TW2110", fmt::format("elements are repeated {} times", attrs.times));
+    std::vector<Expr> shape = ctx.Input(0).shape;
+    Expr& extent = shape[size_t(CheckedAxis(ctx, attrs.axis, ctx.Input(0).rank()))];
+    extent = extent * Expr(attrs.times);
+    return OneResult(ctx.Input(0).dtype, shape);
+  };
+  def.lower = [](const LowerContext& ctx) -> std::vector<te::Tensor> {
+    const auto& attrs = ctx.Attr<RepeatAttrs>();
+    const size_t axis = size_t(FromFront(attrs.axis, ctx.InputType(0).rank()));
+    return {ctx.Compute([&](const Indices& i) -> te::Body {
+      Indices from = i;
+      from[axis] = FloorDiv(i[axis], Expr(attrs.times));
+      return ctx.Read(0, from);
+    })};
+  };
+  return def;
+}();
+
 // ---- Pad
 
 struct PadAttrs {

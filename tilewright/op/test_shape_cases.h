@@ -261,6 +261,12 @@ inline std::vector<OpCase> GatherCases() {
          return At(in[0], {i[0], TestPosition(At(in[1], {i[0], 0}), 5), i[1]});
        }}},
       {"middle_axis",
+       "RepeatElements",
+       {{kF32, {2, 3, 4}}},
+       {{"axis", int64_t(1)}, {"times", int64_t(3)}},
+       {2, 9, 4},
+       {[](const TestArrays& in, const TestIndex& i) { return At(in[0], {i[0], i[1] / 3, i[2]}); }}},
+      {"middle_axis",
        "OneHot",
        {{kI64, {2, 3}, 0, 0, {0, 3, -1, 9, 2, 1}}, {kF32, {2}, 0, 0, {-1, 5}}},
        {{"axis", int64_t(1)}, {"depth", Expr(4)}},

@@ -25,6 +25,11 @@ std::vector<int64_t> SamePads(const NodeContext& ctx, const std::vector<int64_t>
   const std::vector<Expr> shape = ctx.Shape(0);
   for (size_t d = 0; d < n; ++d) {
     auto extent = AsInt(shape[d + 2]);
+    if (!extent && upper && w.strides[d] == 2 && kernel[d] == 2) {
+      // One element behind at most: where the extent is even, no window reaches it.
+      pads[d + n] = 1;
+      continue;
+    }
     if (!extent && w.strides[d] != 1) ctx.Unsupported("auto_pad over a symbolic dimension with strides");
     // With stride 1 the padding does not depend on the extent.
     int64_t in = extent.value_or(1), out = (in + w.strides[d] - 1) / w.strides[d];

@@ -183,7 +183,36 @@ void ReadTarget(const NodeContext& ctx, std::vector<Axis>& axes, const std::vect
   }
 }
 
+/// Whether output i takes input i / scale for whole scales: the positions of these modes, worked out.
+bool RepeatsElements(const ResizeAttrs& a) {
+  if (a.mode != "nearest") return false;
+  return (a.coordinates == "asymmetric" && a.nearest == "floor") ||
+         (a.coordinates == "half_pixel" && a.nearest == "round_prefer_floor");
+}
+
+/// Enlargement by whole scales, for any extents; null where it is something else.
+Value RepeatWhole(NodeContext& ctx, const ResizeAttrs& a, const std::vector<int64_t>& which) {
+  const size_t scales_at = ctx.opset() < 11 ? 1 : 2;
+  const bool by_sizes = ctx.opset() >= 11 && ctx.Has(3);
+  if (!RepeatsElements(a) || by_sizes) return nullptr;
+  const std::vector<double> scales =
+      ctx.opset() < 9 ? ctx.Floats("scales") : ctx.RequireNumbers(scales_at, "the scales of Resize");
+  if (scales.size() != which.size())
+    ctx.Fail("TW2017", fmt::format("{} scales for {} axes", scales.size(), which.size()));
+  constexpr double kMostTimes = 1 << 16;
+  for (double s : scales) {
+    if (s < 1 || s > kMostTimes || s != std::floor(s)) return nullptr;
+  }
+  Value y = ctx.Call("Identity", {ctx.Arg(0)});
+  for (size_t i = 0; i < which.size(); ++i) {
+    if (scales[i] != 1)
+      y = ctx.Call("RepeatElements", {y}, {{"axis", which[i]}, {"times", int64_t(scales[i])}});
+  }
+  return y;
+}
+
 Value ResizeOf(NodeContext& ctx, const ResizeAttrs& a, const std::vector<int64_t>& which) {
+  if (Value y = RepeatWhole(ctx, a, which)) return y;
   const std::vector<int64_t> shape = ctx.StaticShape(0);
   std::vector<Axis> axes;
   for (int64_t n : shape) axes.push_back({n, n, 1, 0, 1});

@@ -38,9 +38,9 @@ int64_t LargestDivisor(int64_t n, int64_t limit);
 /// Whether so many equal units of work keep the cores about evenly busy: at most an eighth of their time
 /// idle.
 bool FillsCores(int64_t units, const Target& target);
-/// Cuts a loop over tiles so that the tiles that are whole and the smaller last one, if there is one, are
-/// parts of their own, each without predicates: `extent` elements in tiles of `tile`.
-void SeparateLastTile(Schedule& s, const LoopRef& tiles, int64_t extent, int64_t tile);
+/// Cuts a loop over tiles so that the tiles that are whole and the smaller last one, if there may be one, are
+/// parts of their own, each without predicates: `extent` elements in tiles of `tile`. Returns the parts.
+std::vector<LoopRef> SeparateLastTile(Schedule& s, const LoopRef& tiles, const Expr& extent, int64_t tile);
 /// The blocks of a tiled product, innermost last: `tail` stores the results; `total`, where there is one,
 /// adds up the runs that the product is cut into (op/chains.h); `product` is in scope "register".
 struct TileBlocks {

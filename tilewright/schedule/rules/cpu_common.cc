@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "tilewright/schedule/bounds.h"
 #include "tilewright/schedule/rules/cpu.h"
 
 namespace tilewright::cpu {
@@ -19,8 +20,12 @@ bool FillsCores(int64_t units, const Target& target) {
   return units > 0 && rounds * cores - units <= units / 8;
 }
 
-void SeparateLastTile(Schedule& s, const LoopRef& tiles, int64_t extent, int64_t tile) {
-  if (extent % tile && extent > tile) s.LoopPartition(tiles, {Expr(extent / tile)});
+std::vector<LoopRef> SeparateLastTile(Schedule& s, const LoopRef& tiles, const Expr& extent, int64_t tile) {
+  const auto known = AsInt(extent);
+  // An extent that might be negative cannot be cut; its tiles keep their conditions.
+  const bool cut = known ? *known % tile && *known > tile : Bounds().Prove(extent >= Expr(0));
+  if (!cut) return {tiles};
+  return s.LoopPartition(tiles, {FloorDiv(extent, Expr(tile))});
 }
 
 bool WantsPrefetch(const Buffer& constant, int64_t tiles_per_panel, const Target& target) {

@@ -85,13 +85,8 @@ class ConvRule {
     TileOutput();
     ComputeAtTile(s_, blocks_, column_tiles_, Extent(axes_ - 1));
     TileProduct();
-    if (open_columns_) {
-      const Expr& columns = node_.iter_vars[first_ + axes_ - 2].dom.extent;
-      s_.LoopPartition(column_tiles_, {FloorDiv(columns, Expr(tile_.rows))});
-    } else {
-      SeparateLastTile(s_, column_tiles_, columns_, tile_.rows);
-    }
-    if (tile_.lines > 1) SeparateLastTile(s_, line_tiles_, lines_, tile_.lines);
+    SeparateLastTile(s_, column_tiles_, node_.iter_vars[first_ + axes_ - 2].dom.extent, tile_.rows);
+    if (tile_.lines > 1) SeparateLastTile(s_, line_tiles_, Expr(lines_), tile_.lines);
     s_.Parallel(s_.Fuse(parallel_));
   }
 

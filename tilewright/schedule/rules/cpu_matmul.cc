@@ -49,13 +49,9 @@ class MatMulRule {
     ComputeAtTile(s_, blocks_, row_tiles_, lanes_);
     TileProduct();
     // The last tiles become parts of their own, rows first: parts of columns hold copies of both.
-    if (open_rows_) {
-      s_.LoopPartition(row_tiles_, {FloorDiv(Row().dom.extent, Expr(tile_.rows))});
-    } else if (!split_rows_) {
-      SeparateLastTile(s_, row_tiles_, rows_, tile_.rows);
-    }
+    if (!split_rows_) SeparateLastTile(s_, row_tiles_, Row().dom.extent, tile_.rows);
     std::vector<LoopRef> panels = {panels_};
-    if (open_columns_) panels = s_.LoopPartition(panels_, {FloorDiv(Column().dom.extent, Expr(width_))});
+    if (open_columns_) panels = SeparateLastTile(s_, panels_, Column().dom.extent, width_);
     Parallelise(panels);
   }
 
