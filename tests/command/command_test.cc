@@ -60,7 +60,7 @@ TEST_F(Command, SanitizedKernelsRunWhereTheCheckerIs) {
     EXPECT_EQ(run.status, 0) << run.output;
   } else {
     EXPECT_EQ(run.status, 1);
-    EXPECT_THAT(run.output, HasSubstr("error[TW1203]"));
+    EXPECT_THAT(run.output, HasSubstr("error[TW1703]"));
   }
 }
 
