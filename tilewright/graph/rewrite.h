@@ -30,4 +30,13 @@ const NDArray* ConstantOf(const Value& v,
 /// Applies `pass` to the function @main of a module.
 IRModule OnMain(const IRModule& module, const std::function<GraphFunction(const GraphFunction&)>& pass);
 
+/// The same for @main and then for every block of its Ifs and Loops, the outer before the inner. A block is
+/// given as a function: its parameters are the block's own and what the block takes from outside, but for
+/// constants, which are bound in it so that the pass sees them.
+IRModule OnMainAndBlocks(const IRModule& module,
+                         const std::function<GraphFunction(const GraphFunction&)>& pass);
+
+/// The operation with `f` applied to its blocks; the same node when nothing changed.
+Operation MapBlocks(const Operation& o, const std::function<GraphBlock(const GraphBlock&)>& f);
+
 }  // namespace tilewright

@@ -137,7 +137,7 @@ class Chooser {
 }  // namespace
 
 IRModule ChooseLayout(const IRModule& module, const Target& target) {
-  return OnMain(module, [&](const GraphFunction& f) { return Chooser(target).Run(f); });
+  return OnMainAndBlocks(module, [&](const GraphFunction& f) { return Chooser(target).Run(f); });
 }
 
 }  // namespace tilewright

@@ -39,7 +39,7 @@ bool Equal(const Operation& a, const Operation& b) {
 }  // namespace
 
 IRModule EliminateCommonSubexpressions(const IRModule& module) {
-  return OnMain(module, [](const GraphFunction& f) {
+  return OnMainAndBlocks(module, [](const GraphFunction& f) {
     std::unordered_multimap<uint64_t, Binding> seen;
     return RewriteBindings(f, [&](const Binding& b, GraphBuilder&) -> std::optional<std::vector<Value>> {
       if (!b.operation.As<OpCallNode>() && !b.operation.As<ConstantNode>()) return std::nullopt;

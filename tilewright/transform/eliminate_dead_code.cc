@@ -7,23 +7,35 @@
 
 namespace tilewright {
 
+namespace {
+
+GraphBlock LiveBlock(const GraphBlock& block) {
+  std::unordered_set<const ValueNode*> live;
+  for (const Value& r : block.results) live.insert(r.get());
+  GraphBlock kept{block.params, {}, block.results};
+  for (auto it = block.bindings.rbegin(); it != block.bindings.rend(); ++it) {
+    bool used = std::any_of(it->results.begin(), it->results.end(),
+                            [&](const Value& r) { return live.contains(r.get()); });
+    if (!used) continue;
+    // The inner blocks first: what only dead code in them used is dead here.
+    kept.bindings.push_back({it->results, MapBlocks(it->operation, LiveBlock)});
+    for (const Value& v : UsedValues(kept.bindings.back().operation)) live.insert(v.get());
+  }
+  std::reverse(kept.bindings.begin(), kept.bindings.end());
+  return kept;
+}
+
+}  // namespace
+
 IRModule EliminateDeadCode(const IRModule& module) {
   return OnMain(module, [](const GraphFunction& f) {
-    std::unordered_set<const ValueNode*> live;
-    for (const Value& r : f->body.results) live.insert(r.get());
-    std::vector<Binding> kept;
-    for (auto it = f->body.bindings.rbegin(); it != f->body.bindings.rend(); ++it) {
-      bool used = std::any_of(it->results.begin(), it->results.end(),
-                              [&](const Value& r) { return live.contains(r.get()); });
-      if (!used) continue;
-      for (const Value& v : UsedValues(it->operation)) live.insert(v.get());
-      kept.push_back(*it);
-    }
-    if (kept.size() == f->body.bindings.size()) return f;
-    std::reverse(kept.begin(), kept.end());
     GraphFunctionNode copy = *f;
-    copy.body.bindings = std::move(kept);
-    return GraphFunction(std::move(copy));
+    copy.body = LiveBlock(f->body);
+    const bool same =
+        std::equal(copy.body.bindings.begin(), copy.body.bindings.end(), f->body.bindings.begin(),
+                   f->body.bindings.end(),
+                   [](const Binding& a, const Binding& b) { return a.operation == b.operation; });
+    return same ? f : GraphFunction(std::move(copy));
   });
 }
 

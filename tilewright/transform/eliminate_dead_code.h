@@ -5,7 +5,7 @@
 
 namespace tilewright {
 
-/// Drops bindings of @main whose results nobody uses. Before: anything. After: every binding is used,
+/// Drops bindings of @main and of its blocks whose results nobody uses. Before: anything. After: every binding is used,
 /// directly or through others, by a result. All operations are pure, so that nothing else can observe them.
 IRModule EliminateDeadCode(const IRModule& module);
 

@@ -80,7 +80,7 @@ class Folder {
 }  // namespace
 
 IRModule FoldBatchNorm(const IRModule& module) {
-  return OnMain(module, [](const GraphFunction& f) { return Folder(f).Run(); });
+  return OnMainAndBlocks(module, [](const GraphFunction& f) { return Folder(f).Run(); });
 }
 
 }  // namespace tilewright

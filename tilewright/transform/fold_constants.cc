@@ -15,6 +15,17 @@ int64_t StaticBytes(const Value& v) {
   return shape ? CheckedSize(*shape, t->dtype.element_bytes()) * t->dtype.element_bytes() : -1;
 }
 
+/// Whether attributes hold expressions over symbolic dimensions, which have no value yet.
+bool HoldSymbols(const Attrs& attrs) {
+  auto symbolic = [](const Expr& e) { return e.get() && !FreeVars(e).empty(); };
+  const Annotations map = attrs.ToMap();
+  return std::any_of(map.begin(), map.end(), [&](const auto& entry) {
+    if (auto* e = std::get_if<Expr>(&entry.second)) return symbolic(*e);
+    auto* list = std::get_if<std::vector<Expr>>(&entry.second);
+    return list && std::any_of(list->begin(), list->end(), symbolic);
+  });
+}
+
 /// Operator calls that depend on constants alone and whose results are not much larger than their arguments.
 std::unordered_set<const ValueNode*> Foldable(const GraphFunction& f, int64_t max_growth) {
   std::unordered_map<const ValueNode*, int64_t> bytes;
@@ -24,7 +35,7 @@ std::unordered_set<const ValueNode*> Foldable(const GraphFunction& f, int64_t ma
     auto* call = b.operation.As<OpCallNode>();
     if (!call || !call->op->lower) continue;
     int64_t in = 0, out = 0;
-    bool constant = true;
+    bool constant = !HoldSymbols(call->attrs);
     for (const Value& v : call->args) {
       if (!v) continue;
       constant &= bytes.contains(v.get());
@@ -74,7 +85,7 @@ GraphFunction ExtractConstantPart(const GraphFunction& f,
 }  // namespace
 
 IRModule FoldConstants(const IRModule& module, const ConstantEvaluator& evaluate, int64_t max_growth_bytes) {
-  return OnMain(module, [&](const GraphFunction& f) {
+  return OnMainAndBlocks(module, [&](const GraphFunction& f) {
     std::unordered_set<const ValueNode*> folded = Foldable(f, max_growth_bytes);
     if (folded.empty()) return f;
     GraphFunction part = ExtractConstantPart(f, folded);

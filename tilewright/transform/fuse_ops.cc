@@ -19,13 +19,13 @@ class Fuser {
  public:
   explicit Fuser(const GraphFunction& f) : f_(f), uses_(CountUses(f->body)) {}
 
-  IRModule Run(IRModule module) {
+  /// The function with calls of fused functions, which enter `module`; `count` numbers them.
+  GraphFunction Run(IRModule& module, int& count) {
     for (const Binding& b : f_->body.bindings) {
       if (b.operation.As<OpCallNode>()) Place(b);
     }
     GraphFunctionNode main = *f_;
     main.body.bindings.clear();
-    int count = 0;
     for (const Binding& b : f_->body.bindings) {
       auto it = group_of_.find(&b);
       if (it == group_of_.end()) {
@@ -37,8 +37,7 @@ class Fuser {
         module.Set(fused);
       }
     }
-    module.Set(GraphFunction(std::move(main)));
-    return module;
+    return GraphFunction(std::move(main));
   }
 
  private:
@@ -133,6 +132,13 @@ class Fuser {
 
 }  // namespace
 
-IRModule FuseOps(const IRModule& module) { return Fuser(GetGraphFunction(module)).Run(module); }
+IRModule FuseOps(const IRModule& module) {
+  IRModule fused;
+  int count = 0;
+  IRModule result =
+      OnMainAndBlocks(module, [&](const GraphFunction& f) { return Fuser(f).Run(fused, count); });
+  for (auto& [name, f] : fused.functions()) result.Set(f);
+  return result;
+}
 
 }  // namespace tilewright

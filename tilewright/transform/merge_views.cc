@@ -7,7 +7,7 @@
 namespace tilewright {
 
 IRModule MergeViews(const IRModule& module) {
-  return OnMain(module, [](const GraphFunction& f) {
+  return OnMainAndBlocks(module, [](const GraphFunction& f) {
     std::unordered_map<const ValueNode*, Value> viewed;  // by the view: what it shows
     std::unordered_set<const ValueNode*> results;
     for (const Value& r : f->body.results) results.insert(r.get());

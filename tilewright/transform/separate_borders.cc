@@ -51,7 +51,7 @@ class BorderSeparator {
 }  // namespace
 
 IRModule SeparateBorders(const IRModule& module) {
-  return OnMain(module, [](const GraphFunction& f) { return BorderSeparator(f).Run(); });
+  return OnMainAndBlocks(module, [](const GraphFunction& f) { return BorderSeparator(f).Run(); });
 }
 
 }  // namespace tilewright
