@@ -22,6 +22,7 @@
 #include "tilewright/transform/fold_batch_norm.h"
 #include "tilewright/transform/fold_constants.h"
 #include "tilewright/transform/fuse_ops.h"
+#include "tilewright/transform/hoist_invariants.h"
 #include "tilewright/transform/merge_views.h"
 #include "tilewright/transform/separate_borders.h"
 
@@ -44,14 +45,23 @@ void VerifyModule(const IRModule& module) {
   }
 }
 
-void CountOperators(const GraphFunction& f, CompiledModel& model) {
-  for (const Binding& b : f->body.bindings) {
+void CountOperators(const GraphBlock& block, CompiledModel& model, double times = 1) {
+  for (const Binding& b : block.bindings) {
+    if (auto* branch = b.operation.As<GraphIfNode>()) {
+      CountOperators(branch->then_block, model, times);
+      CountOperators(branch->else_block, model, times);
+    } else if (auto* loop = b.operation.As<GraphLoopNode>()) {
+      // Stacked results tell how often a loop runs.
+      const bool stacks = b.results.size() > loop->carried.size();
+      const auto trips = stacks ? AsInt(b.results.back().tensor().shape[0]) : std::nullopt;
+      CountOperators(loop->body, model, times * double(trips.value_or(1)));
+    }
     auto* call = b.operation.As<OpCallNode>();
     if (!call) continue;
     ++model.operators[call->op->name];
     if (!call->op->flops) continue;
     Expr flops = call->op->flops(InferContext(*call->op, call->args, call->attrs, b.results[0]->origin));
-    model.flops += double(AsInt(flops).value_or(0));
+    model.flops += times * double(AsInt(flops).value_or(0));
   }
 }
 
@@ -80,7 +90,7 @@ class Pipeline {
   void Steps(const IRModule& module, const std::map<std::string, NDArray>& parameters, bool fold) {
     model_.module = module;
     model_.name = module.Find("main") ? GetGraphFunction(module)->name : "main";
-    CountOperators(GetGraphFunction(module), model_);
+    CountOperators(GetGraphFunction(module)->body, model_);
     if (Finished(Phase::kImport)) return;
 
     Pass("BindParameters", [&](const IRModule& m) { return BindParameters(m, parameters); });
@@ -92,6 +102,7 @@ class Pipeline {
     Pass("EliminateDeadCode", EliminateDeadCode);
     if (fold) {
       Pass("FoldBatchNorm", FoldBatchNorm);
+      Pass("HoistInvariants", HoistInvariants);
       Pass("FoldConstants",
            [&](const IRModule& m) { return FoldConstants(m, ConstantEvaluatorFor(options_)); });
     }
@@ -151,10 +162,20 @@ class Pipeline {
 
   /// The distinct kernels behind the calls of @main. Constants count as such only where their layout is free.
   void CollectKernels(bool constants_are_constant) {
-    GraphFunction main = GetGraphFunction(model_.module);
     std::unordered_set<const ValueNode*> constants;
-    for (const Binding& b : main->body.bindings) {
+    CollectKernels(GetGraphFunction(model_.module)->body, constants_are_constant, constants);
+  }
+
+  void CollectKernels(const GraphBlock& block, bool constants_are_constant,
+                      std::unordered_set<const ValueNode*>& constants) {
+    for (const Binding& b : block.bindings) {
       if (b.operation.As<ConstantNode>() && constants_are_constant) constants.insert(b.results[0].get());
+      if (auto* branch = b.operation.As<GraphIfNode>()) {
+        CollectKernels(branch->then_block, constants_are_constant, constants);
+        CollectKernels(branch->else_block, constants_are_constant, constants);
+      } else if (auto* loop = b.operation.As<GraphLoopNode>()) {
+        CollectKernels(loop->body, constants_are_constant, constants);
+      }
       auto* call = b.operation.As<FunctionCallNode>();
       if (!call) continue;
       std::vector<bool> constant_args;

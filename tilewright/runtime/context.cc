@@ -45,8 +45,9 @@ struct Step {
   HostFunction host;
   std::vector<DLTensor> tensors;
   std::vector<std::vector<int64_t>> shapes;
-  size_t nested = 0;          // instructions behind this one that belong to it
-  std::vector<size_t> moved;  // of a loop: steps that use buffers that it moves
+  size_t nested = 0;            // instructions behind this one that belong to it
+  std::vector<size_t> moved;    // of a loop: steps that use buffers that it moves
+  std::vector<int64_t> starts;  // of a loop: where its moving buffers were before it
 };
 
 // An arena's memory, given back to where it came from.
@@ -614,6 +615,7 @@ void Context::Impl::Execute(Step& step, const LoopOp& op) {
     const LoopOp& op;
     ~Return() { impl.MoveBack(step, op); }
   } at_the_end{*this, step, op};
+  for (size_t k = 0; k < op.walks.size(); ++k) step.starts[k] = displacement_[op.walks[k].buffer];
   for (int64_t i = 0; i < trips; ++i) {
     if (op.condition != kNoBuffer && ReadValue<uint8_t>(op.condition) == 0) break;
     if (op.iteration != kNoBuffer) {
@@ -629,6 +631,7 @@ void Context::Impl::Execute(Step& step, const LoopOp& op) {
 }
 
 void Context::Impl::FindMovedSteps(Step& step, const LoopOp& op) const {
+  step.starts.resize(op.walks.size());
   std::vector<bool> moved(program_.buffers.size(), false);
   for (const LoopSwap& s : op.swaps) moved[s.first] = moved[s.second] = true;
   for (const LoopWalk& w : op.walks) moved[w.buffer] = true;
@@ -658,8 +661,8 @@ void Context::Impl::MoveOn(const Step& step, const LoopOp& op) {
 }
 
 void Context::Impl::MoveBack(const Step& step, const LoopOp& op) {
-  for (const LoopWalk& w : op.walks) displacement_[w.buffer] = 0;
   if (op.walks.empty()) return;
+  for (size_t k = 0; k < op.walks.size(); ++k) displacement_[op.walks[k].buffer] = step.starts[k];
   for (size_t i : step.moved) steps_[i].epoch = 0;
 }
 

@@ -3,6 +3,7 @@
 // reduction over nothing gives its identity: its block is one that sets it, and where an extent may turn out
 // to be 0, a block "_init" before it does.
 #include <set>
+#include <unordered_set>
 
 #include "tilewright/arith/analyzer.h"
 #include "tilewright/te/te.h"
@@ -248,18 +249,40 @@ class Builder {
   std::set<std::string> names_;
 };
 
-/// Symbolic dimensions of the shapes, in order of first occurrence.
-std::vector<Var> SymbolicDims(const std::vector<Buffer>& buffers) {
+/// Variables that a statement uses and does not bind.
+std::vector<Var> FreeVarsOf(const Stmt& body) {
+  std::unordered_set<const ExprNode*> bound;
+  std::vector<Var> used;
+  PreOrder(body, [&](const Stmt& s) {
+    if (auto* loop = s.As<ForNode>()) bound.insert(loop->var.get());
+    if (auto* let = s.As<LetStmtNode>()) bound.insert(let->var.get());
+    if (auto* block = s.As<BlockNode>()) {
+      for (const IterVar& iv : block->iter_vars) bound.insert(iv.var.get());
+    }
+    ForEachExpr(s, [&](const Expr& e) {
+      const std::vector<Var> free = FreeVars(e);
+      used.insert(used.end(), free.begin(), free.end());
+    });
+    return true;
+  });
+  std::erase_if(used, [&](const Var& v) { return bound.contains(v.get()); });
+  return used;
+}
+
+/// Symbolic dimensions of the shapes, then those that only elements hold, in order of first occurrence.
+std::vector<Var> SymbolicDims(const std::vector<Buffer>& buffers, const Stmt& body) {
   std::vector<Var> dims;
-  for (const Buffer& b : buffers) {
-    for (const Expr& extent : b.shape()) {
-      for (const Var& v : FreeVars(extent)) {
-        if (std::none_of(dims.begin(), dims.end(), [&](const Var& d) { return d.get() == v.get(); })) {
-          dims.push_back(v);
-        }
+  auto add = [&](const std::vector<Var>& vars) {
+    for (const Var& v : vars) {
+      if (std::none_of(dims.begin(), dims.end(), [&](const Var& d) { return d.get() == v.get(); })) {
+        dims.push_back(v);
       }
     }
+  };
+  for (const Buffer& b : buffers) {
+    for (const Expr& extent : b.shape()) add(FreeVars(extent));
   }
+  add(FreeVarsOf(body));
   return dims;
 }
 
@@ -279,7 +302,7 @@ PrimFunc CreatePrimFunc(std::string name, const std::vector<Tensor>& inputs,
   }
   f.num_outputs = int(outputs.size());
   f.body = builder.Body();
-  f.dims = SymbolicDims(f.buffers);
+  f.dims = SymbolicDims(f.buffers, f.body);
   return PrimFunc(std::move(f));
 }
 
