@@ -61,6 +61,42 @@ TW_OP(Gather) = OpDef{
     .pattern = FusePattern::kInjective,
 };
 
+struct RowAttrs {
+  bool from_end = false;
+  static constexpr auto Fields() {
+    return std::tuple(AttrField("from_end", &RowAttrs::from_end, "0 is the last row"));
+  }
+};
+
+// What one step of a loop reads of a sequence. Nothing is fused with it, so that a loop over a sequence in
+// memory can read the row where it lies.
+TW_OP(Row) = OpDef{
+    .name = "Row",
+    .doc = "x[i] along the first axis",
+    .inputs = {{"x"}, {"i"}},
+    .attrs = DescribeAttrs<RowAttrs>(),
+    .infer =
+        [](const InferContext& ctx) {
+          const TensorType& x = ctx.Input(0);
+          RequireRank(ctx, 0, 1, 16);
+          RequireIndex(ctx, 1);
+          RequireRank(ctx, 1, 0, 0);
+          RequireElements(ctx, x.shape[0]);
+          return OneResult(x.dtype, {x.shape.begin() + 1, x.shape.end()});
+        },
+    .lower = [](const LowerContext& ctx) -> std::vector<te::Tensor> {
+      const Expr rows = ctx.InputType(0).shape[0];
+      return {ctx.Compute([&](const Indices& o) {
+        Expr i = MakeCast(DataType::Index(), ctx.Read(1, {}));
+        if (ctx.Attr<RowAttrs>().from_end) i = rows - Expr(1) - i;
+        Indices at = {Max(Min(i, rows - Expr(1)), Expr(0))};
+        at.insert(at.end(), o.begin(), o.end());
+        return ctx.Read(0, at);
+      })};
+    },
+    .pattern = FusePattern::kOpaque,
+};
+
 TW_OP(GatherElements) = OpDef{
     .name = "GatherElements",
     .doc = "x[i, ..., indices[i, ..., j], ...]: one index per element of the result",

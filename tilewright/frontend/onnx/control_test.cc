@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loops that are unrolled when a model is imported.
+// Branches, loops and scans: those that are unrolled when a model is imported, and those that the graph
+// keeps.
 #include <gtest/gtest.h>
 
 #include "tilewright/frontend/onnx/test_import.h"
@@ -86,17 +87,42 @@ TEST(Scan, RefusesWhatDoesNotFit) {
       ->mutable_dim(0)
       ->set_dim_param("n");
   ExpectImportError([&] { ImportProto(m); }, "TW2060", {"symbolic number of rounds"});
-  m = Sums(false);
-  for (int i : {1, 2}) {
-    m.mutable_graph()
-        ->mutable_input(i)
-        ->mutable_type()
-        ->mutable_tensor_type()
-        ->mutable_shape()
-        ->mutable_dim(i - 1)
-        ->set_dim_value(1 << 20);
+}
+
+/// The kind of the only operation of @main that is neither a call of an operator nor a constant.
+std::optional<OperationKind> KeptControl(const ImportedModel& model) {
+  std::optional<OperationKind> kind;
+  GraphFunction main = GetGraphFunction(model.module);
+  for (const Binding& b : main->body.bindings) {
+    if (b.operation.kind() == OperationKind::kGraphIf || b.operation.kind() == OperationKind::kGraphLoop)
+      kind = b.operation.kind();
   }
-  ExpectImportError([&] { ImportProto(m); }, "TW2060", {"1048576 rounds"});
+  VerifyGraph(main, model.module);
+  return kind;
+}
+
+TEST(Scan, OfManyRoundsIsALoop) {
+  for (int64_t rounds : {5, 9}) {
+    ModelProto m = Sums(true);
+    for (int i : {1, 2}) {
+      m.mutable_graph()
+          ->mutable_input(i)
+          ->mutable_type()
+          ->mutable_tensor_type()
+          ->mutable_shape()
+          ->mutable_dim(i - 1)
+          ->set_dim_value(rounds);
+    }
+    EXPECT_EQ(KeptControl(ImportProto(m)), OperationKind::kGraphLoop);
+    const std::vector<NDArray> out =
+        RunProto(m, {Floats({2}, {0, 0}), Counting({rounds, 2}), NDArray::Zeros(kF32, {2, rounds})});
+    double even = 0, odd = 0;
+    for (int64_t t = rounds - 1; t >= 0; --t) {
+      EXPECT_EQ(out[1].AsDouble(t), even += double(2 * t));
+      EXPECT_EQ(out[1].AsDouble(rounds + t), odd += double(2 * t + 1));
+    }
+    EXPECT_THAT(out[0].ToDoubles(), ElementsAre(even, odd));
+  }
 }
 
 /// Doubles x while the round's number is below `limit` (a known number), at most `trips` times (none: without
@@ -129,31 +155,104 @@ TEST(Loop, EndsByCountOrByCondition) {
 }
 
 TEST(Loop, OfNoRoundHandsThrough) {
-  ModelProto m = Doubling(0, 9);
-  ExpectImportError([&] { ImportProto(m); }, "TW2060", {"no round"});
-  m.mutable_graph()->mutable_node(0)->mutable_output()->RemoveLast();
-  m.mutable_graph()->mutable_output()->RemoveLast();
-  GraphProto* g = m.mutable_graph()->mutable_node(0)->mutable_attribute(0)->mutable_g();
-  g->mutable_output()->RemoveLast();
-  EXPECT_THAT(RunProto(m, {Floats({2}, {1, 3})})[0].ToDoubles(), ElementsAre(1, 3));
+  std::vector<NDArray> out = RunProto(Doubling(0, 9), {Floats({2}, {1, 3})});
+  EXPECT_THAT(out[0].ToDoubles(), ElementsAre(1, 3));
+  EXPECT_THAT(out[1].shape(), ElementsAre(0));
 }
 
-TEST(Loop, RefusesWhatCannotBeUnrolled) {
-  ExpectImportError([] { ImportProto(Doubling(5000, 9999)); }, "TW2060", {"5000 rounds"});
-  ExpectImportError([] { ImportProto(Doubling(std::nullopt, 99999)); }, "TW2060", {"Loop of 1025 rounds"});
+/// The same without a limit, for as long as `go` (true in every round) says; the trip count is an input.
+ModelProto DoublingAtRunTime() {
+  ModelProto m = EmptyModel(17);
+  AddInput(m, "x", {2});
+  AddInput(m, "trips", {}, 7);
+  AddInput(m, "most", {}, 1);
+  NodeProto* n = AddNode(m, "Loop", {"trips", "", "x"}, {"y"});
+  GraphProto* g = Body(n, {"i", "go", "v"}, {"more", "next"});
+  Add(g, "ReduceMax", {"next"}, "largest");
+  SetInt(g->mutable_node(0), "keepdims", 0);
+  Add(g, "Less", {"largest", "most"}, "more");
+  Add(g, "Add", {"v", "v"}, "next");
+  AddOutput(m, "y")->clear_type();
+  return m;
+}
+
+TEST(Loop, EndsByWhatOnlyTheRunKnows) {
+  ModelProto m = DoublingAtRunTime();
+  EXPECT_EQ(KeptControl(ImportProto(m)), OperationKind::kGraphLoop);
+  auto run = [&](int64_t trips, double most) {
+    return RunProto(m, {Floats({2}, {1, 3}), NDArray::FromInts(kI64, {}, std::vector<int64_t>{trips}),
+                        Floats({}, {most})})[0]
+        .ToDoubles();
+  };
+  EXPECT_THAT(run(0, 100), ElementsAre(1, 3));
+  EXPECT_THAT(run(3, 100), ElementsAre(8, 24));
+  EXPECT_THAT(run(99, 40), ElementsAre(16, 48));
+}
+
+TEST(Loop, RefusesWhatDoesNotFit) {
+  ExpectImportError([] { ImportProto(Doubling(5000, 9999)); }, "TW2060", {"stacks results"});
+  ExpectImportError([] { ImportProto(Doubling(std::nullopt, 99999)); }, "TW2060", {"stacks results"});
   ModelProto m = Doubling(3, 9);
-  // The condition now depends on the input.
-  GraphProto* g = m.mutable_graph()->mutable_node(0)->mutable_attribute(0)->mutable_g();
-  g->mutable_node(1)->set_op_type("IsNaN");
-  g->mutable_node(1)->mutable_input()->RemoveLast();
-  g->mutable_node(1)->set_input(0, "v");
-  ExpectImportError([&] { ImportProto(m); }, "TW2060", {"end depends on data"});
-  m = Doubling(3, 9);
   m.mutable_graph()->mutable_node(0)->mutable_attribute(0)->mutable_g()->mutable_output()->RemoveLast();
   ExpectImportError([&] { ImportProto(m); }, "TW2017", {"2 results, expected 3"});
   m = Doubling(3, 9);
   m.mutable_graph()->mutable_node(0)->mutable_attribute(0)->mutable_g()->mutable_input()->RemoveLast();
-  ExpectImportError([&] { ImportProto(m); }, "TW2017", {"takes 2 arguments, 3 are given"});
+  ExpectImportError([&] { ImportProto(m); }, "TW2017", {"the body has 2 inputs, expected 3"});
+  m = DoublingAtRunTime();
+  GraphProto* g = m.mutable_graph()->mutable_node(0)->mutable_attribute(0)->mutable_g();
+  g->mutable_node(2)->set_op_type("Concat");
+  SetInt(g->mutable_node(2), "axis", 0);
+  ExpectImportError([&] { ImportProto(m); }, "TW2060", {"changes its type", "f32[4]"});
+}
+
+// ---- If
+
+GraphProto* Branch(NodeProto* n, const std::string& name, const std::string& output) {
+  auto* a = n->add_attribute();
+  a->set_name(name);
+  a->set_type(5);
+  a->mutable_g()->add_output()->set_name(output);
+  return a->mutable_g();
+}
+
+/// x + x where `go`, else x - w, w being a weight of the branch.
+ModelProto Choice() {
+  ModelProto m = EmptyModel(17);
+  AddInput(m, "go", {}, 9);
+  AddInput(m, "x", {2});
+  NodeProto* n = AddNode(m, "If", {"go"}, {"y"});
+  Add(Branch(n, "then_branch", "a"), "Add", {"x", "x"}, "a");
+  GraphProto* no = Branch(n, "else_branch", "b");
+  TensorProto* w = no->add_initializer();
+  w->set_name("w");
+  w->set_data_type(1);
+  w->add_dims(2);
+  w->add_float_data(10);
+  w->add_float_data(20);
+  Add(no, "Sub", {"x", "w"}, "b");
+  AddOutput(m, "y")->clear_type();
+  return m;
+}
+
+TEST(If, ChoosesAtRunTime) {
+  ModelProto m = Choice();
+  EXPECT_EQ(KeptControl(ImportProto(m)), OperationKind::kGraphIf);
+  for (bool go : {true, false}) {
+    const NDArray condition = NDArray::FromInts(kBool, {}, std::vector<int64_t>{go});
+    const std::vector<double> y = RunProto(m, {condition, Floats({2}, {1, 3})})[0].ToDoubles();
+    EXPECT_THAT(y, go ? ElementsAre(2, 6) : ElementsAre(-9, -17));
+  }
+}
+
+TEST(If, OfDifferentShapesMustBeKnown) {
+  ModelProto m = Choice();
+  GraphProto* yes = m.mutable_graph()->mutable_node(0)->mutable_attribute(0)->mutable_g();
+  yes->mutable_node(0)->set_op_type("Concat");
+  SetInt(yes->mutable_node(0), "axis", 0);
+  ExpectImportError([&] { ImportProto(m); }, "TW2051", {"f32[4] or f32[2]", "go"});
+  ImportOptions options;
+  options.bound["go"] = NDArray::FromInts(kBool, {}, std::vector<int64_t>{0});
+  EXPECT_FALSE(KeptControl(ImportProto(m, options)));
 }
 
 }  // namespace

@@ -425,6 +425,16 @@ std::vector<EntryRef> Importer::Inline(const GraphProto& graph, const Scope& out
   return results;
 }
 
+void Importer::BuildIn(GraphBuilder& builder, const std::function<void()>& work) {
+  struct Restore {
+    GraphBuilder*& current;
+    GraphBuilder* before = current;
+    ~Restore() { current = before; }
+  } restore{current_};
+  current_ = &builder;
+  work();
+}
+
 // ---- Results
 
 Value Importer::Result(const ValueInfoProto& output, const Scope& scope) {

@@ -12,13 +12,17 @@ class Importer {
            std::string where);
   ImportedModel Run();
 
-  GraphBuilder& builder() { return builder_; }
+  /// Where bindings go: the function, or the block of an If or Loop under conversion.
+  GraphBuilder& builder() { return *current_; }
   TensorReader& tensors() { return tensors_; }
-  /// The entry as a value of the graph: a parameter, a constant or a computed value.
+  /// The entry as a value of the graph: a parameter, a constant or a computed value. What is not computed is
+  /// bound in the function, so that it can be used wherever its name can.
   Value Materialise(Entry& entry);
   /// Converts the nodes of a subgraph in place and returns its results; `inputs` are what its inputs stand
   /// for.
   std::vector<EntryRef> Inline(const GraphProto& graph, const Scope& outer, std::vector<EntryRef> inputs);
+  /// Does `work` with its bindings in `builder`: the block of an If or Loop.
+  void BuildIn(GraphBuilder& builder, const std::function<void()>& work);
 
  private:
   ImportedModel RunAll();
@@ -51,6 +55,7 @@ class Importer {
   std::string where_;
   TensorReader tensors_;
   GraphBuilder builder_;
+  GraphBuilder* current_ = &builder_;
   std::map<std::string, int64_t> opsets_;
   std::map<std::tuple<std::string, std::string, std::string>, const FunctionProto*> functions_;
   std::vector<const FunctionProto*> call_stack_;

@@ -318,6 +318,7 @@ bool SqueezeRule(NodeContext& ctx) {
 }
 
 bool ReshapeRule(NodeContext& ctx) {
+  ctx.Ignore({"allowzero"});  // where no entry is 0
   auto x = ctx.KnownInput(0);
   auto target = ctx.opset() < 5 ? std::optional<Known>() : ctx.KnownInput(1);
   auto shape = target ? target->Ints() : std::nullopt;

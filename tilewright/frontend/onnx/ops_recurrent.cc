@@ -1,333 +1,343 @@
 // SPDX-License-Identifier: Apache-2.0
-// Recurrent nets of fixed length, step by step. What does not depend on the state, the products of inputs
-// with weights, is one product over all steps; steps take theirs by an index that is data, so that all of
-// them share their kernels.
-#include <algorithm>
-#include <cmath>
-
-#include "tilewright/frontend/onnx/node_context.h"
+// LSTM, GRU and RNN. The products of all steps' inputs with the input weights are one matrix product before
+// the recurrence; a step adds the product of the hidden state with the recurrent weights, and its gates.
+#include "tilewright/frontend/onnx/loops.h"
+#include "tilewright/frontend/onnx/recurrent_activation.h"
 
 namespace tilewright::onnx {
 namespace {
 
-/// Longer ones are loops, which graphs do not have yet.
-constexpr int64_t kMostSteps = 1024;
-
-using Strings = std::vector<std::string>;
-
-/// A value whose arithmetic is written as such.
-class Recurrence {
+/// What the three operators share: arguments, directions, layouts, lengths of sequences, results. A cell
+/// gives the next state from the present one and the products of a step's input.
+class RecurrentConverter {
  public:
-  Recurrence(NodeContext& ctx, int64_t gates, const Strings& activations)
-      : ctx_(ctx), gates_(gates), clip_(ctx.Float("clip", 0)) {
-    Value x = ctx.Arg(0);
-    if (x.tensor().rank() != 3)
-      ctx.Fail("TW2017", fmt::format("X has rank {}, expected 3", x.tensor().rank()));
-    batch_first_ = ctx.Int("layout", 0) != 0;
-    if (batch_first_) x = Swapped(x);
-    type_ = x.tensor().dtype;
-    const auto shape = x.tensor().StaticShape();
-    if (!shape) ctx.Unsupported("a recurrent net over a symbolic number of steps, samples or features");
-    steps_ = (*shape)[0], batch_ = (*shape)[1], features_ = (*shape)[2];
-    if (steps_ < 1) ctx.Unsupported("a recurrent net of no steps");
-    if (steps_ > kMostSteps)
-      ctx.Unsupported(fmt::format("a recurrent net of more than {} steps", kMostSteps));
-    ReadDirection();
-    const std::vector<int64_t> r = ctx.StaticShape(2);
-    if (r.size() != 3 || r[0] != directions_ || r[1] != gates_ * r[2] || r[2] < 1)
-      ctx.Fail("TW2017", fmt::format("R is {}, expected [{}, {} * hidden, hidden]",
-                                     ctx.Arg(2)->type.ToString(), directions_, gates_));
-    hidden_ = r[2];
-    if (ctx.Int("hidden_size", hidden_) != hidden_)
-      ctx.Fail("TW2015", fmt::format("hidden_size is {}, R has {}", ctx.Int("hidden_size", 0), hidden_));
-    Expect(1, {directions_, gates_ * hidden_, features_}, "W");
-    Expect(3, {directions_, 2 * gates_ * hidden_}, "B");
-    Expect(4, {batch_}, "sequence_lens");
-    ReadActivations(activations);
-    inputs_ = ctx.Reshape(x, ToExprs({steps_ * batch_, features_}));
+  RecurrentConverter(NodeContext& ctx, int64_t gates, std::vector<std::string> activations)
+      : ctx_(ctx), gates_(gates) {
+    ReadAttributes(activations);
+    ReadShapes();
   }
+  virtual ~RecurrentConverter() = default;
 
-  /// What a step makes of the products of its input ([batch, gates * hidden], with all biases that `joined`
-  /// says to add to them) and of the states; the first state is the output.
-  using Step = std::function<std::vector<Value>(const Value& input, const std::vector<Value>& states)>;
-  /// Called once per direction before its first step.
-  using Begin = std::function<Step(int64_t direction)>;
-
-  /// Runs all directions. States begin with arguments `initial` ([directions, batch, hidden], or zeros).
-  void Run(const std::vector<size_t>& initial, bool joined_bias, const Begin& begin) {
-    std::vector<Value> outputs;
-    std::vector<std::vector<Value>> last(initial.size());
-    for (size_t i : initial) Expect(i, InitialShape(), "an initial state");
+  void Run() {
+    std::vector<Value> y;
+    std::vector<std::vector<Value>> last;
     for (int64_t d = 0; d < directions_; ++d) {
-      Value products =
-          ctx_.Call("MatMul", {inputs_, Part(1, d, {gates_ * hidden_, features_})}, {{"transpose_b", true}});
-      if (ctx_.Has(3)) products = Add(products, Bias(d, 0));
-      if (ctx_.Has(3) && joined_bias) products = Add(products, Bias(d, 1));
-      products = ctx_.Reshape(products, ToExprs({steps_, batch_, gates_ * hidden_}));
-      std::vector<Value> states;
-      for (size_t i : initial) states.push_back(Initial(i, d));
-      RunDirection(products, begin(d), reverse_[size_t(d)], states, outputs);
-      for (size_t s = 0; s < states.size(); ++s)
-        last[s].push_back(ctx_.Reshape(states[s], ToExprs({1, batch_, hidden_})));
-    }
-    Publish(outputs, last);
-  }
-
-  // ---- For steps.
-  int64_t hidden() const { return hidden_; }
-  Value Add(const Value& a, const Value& b) { return ctx_.Call("Add", {a, b}); }
-  Value Sub(const Value& a, const Value& b) { return ctx_.Call("Sub", {a, b}); }
-  Value Mul(const Value& a, const Value& b) { return ctx_.Call("Mul", {a, b}); }
-  Value One() { return ctx_.Scalar(type_, 1); }
-  /// Columns of gate `gate`, `count` gates wide.
-  Value Gate(const Value& x, int64_t gate, int64_t count = 1) {
-    return Columns(x, gate * hidden_, count * hidden_);
-  }
-  /// Rows of R for gates from `gate` on, as [count * hidden, hidden].
-  Value RecurrentWeight(int64_t d, int64_t gate, int64_t count) {
-    Value r = Part(2, d, {gates_ * hidden_, hidden_});
-    return Sliced(r, 0, gate * hidden_, count * hidden_);
-  }
-  /// h R^T.
-  Value Recurrent(const Value& h, const Value& r) {
-    return ctx_.Call("MatMul", {h, r}, {{"transpose_b", true}});
-  }
-  /// The bias of the input (0) or of the recurrence (1), [gates * hidden].
-  Value Bias(int64_t d, int64_t which) {
-    return Columns(Part(3, d, {2 * gates_ * hidden_}), which * gates_ * hidden_, gates_ * hidden_);
-  }
-  /// Row d of an argument that has one per direction.
-  Value Part(size_t i, int64_t d, std::vector<int64_t> shape) {
-    return ctx_.Reshape(Sliced(ctx_.Arg(i), 0, d, 1), ToExprs(shape));
-  }
-  Value Columns(const Value& x, int64_t begin, int64_t count) {
-    return Sliced(x, size_t(x.tensor().rank()) - 1, begin, count);
-  }
-  Value Clipped(Value x) {
-    if (!(clip_ > 0)) return x;
-    x = ctx_.Call("Maximum", {x, ctx_.Scalar(type_, -clip_)});
-    return ctx_.Call("Minimum", {x, ctx_.Scalar(type_, clip_)});
-  }
-  /// Activation number `i` of direction `d`.
-  Value Activate(int64_t d, size_t i, const Value& x, bool clipped = true) {
-    return activations_[size_t(d)][i](clipped ? Clipped(x) : x);
-  }
-  void Expect(size_t i, const std::vector<int64_t>& shape, const char* what) {
-    if (!ctx_.Has(i)) return;
-    if (!SameShape(ctx_.Shape(i), ToExprs(shape))) {
-      ctx_.Fail("TW2017", fmt::format("{} is {}, expected the shape [{}]", what, ctx_.Arg(i)->type.ToString(),
-                                      fmt::join(shape, ", ")));
-    }
-  }
-
- private:
-  using Function = std::function<Value(const Value&)>;
-
-  Value Swapped(const Value& x) {
-    std::vector<int64_t> perm = {1, 0};
-    for (int64_t d = 2; d < x.tensor().rank(); ++d) perm.push_back(d);
-    return ctx_.Call("Transpose", {x}, {{"perm", perm}});
-  }
-  Value Sliced(const Value& x, size_t axis, int64_t begin, int64_t count) {
-    std::vector<Expr> shape = x.tensor().shape, begins(shape.size(), Expr(0));
-    begins[axis] = Expr(begin);
-    shape[axis] = Expr(count);
-    return ctx_.Call(
-        "Slice", {x},
-        {{"begin", begins}, {"stride", std::vector<int64_t>(shape.size(), 1)}, {"shape", shape}});
-  }
-
-  void ReadDirection() {
-    const std::string direction = ctx_.String("direction", "forward");
-    if (direction == "forward") reverse_ = {false};
-    if (direction == "reverse") reverse_ = {true};
-    if (direction == "bidirectional") reverse_ = {false, true};
-    if (reverse_.empty()) ctx_.Fail("TW2015", fmt::format("there is no direction '{}'", direction));
-    directions_ = int64_t(reverse_.size());
-  }
-
-  void ReadActivations(const Strings& defaults) {
-    Strings names = ctx_.Strings("activations");
-    const size_t per_direction = defaults.size();
-    if (names.empty()) {
-      for (int64_t d = 0; d < directions_; ++d) names.insert(names.end(), defaults.begin(), defaults.end());
-    }
-    if (names.size() != per_direction * size_t(directions_))
-      ctx_.Fail("TW2015", fmt::format("{} activations, expected {}", names.size(),
-                                      per_direction * size_t(directions_)));
-    // Parameters stand in the order of the functions that take some.
-    std::vector<double> alphas = ctx_.Floats("activation_alpha", std::vector<double>()),
-                        betas = ctx_.Floats("activation_beta", std::vector<double>());
-    auto next = [](std::vector<double>& list, double otherwise) {
-      if (list.empty()) return otherwise;
-      const double v = list.front();
-      list.erase(list.begin());
-      return v;
-    };
-    activations_.resize(size_t(directions_));
-    for (size_t i = 0; i < names.size(); ++i) {
-      activations_[i / per_direction].push_back(FunctionOf(
-          names[i], [&](double v) { return next(alphas, v); }, [&](double v) { return next(betas, v); }));
-    }
-  }
-
-  Function FunctionOf(std::string name, const std::function<double(double)>& alpha,
-                      const std::function<double(double)>& beta) {
-    for (char& c : name) c = char(std::tolower(static_cast<unsigned char>(c)));
-    static const std::map<std::string, const char*> kPlain = {{"relu", "Relu"},
-                                                              {"tanh", "Tanh"},
-                                                              {"sigmoid", "Sigmoid"},
-                                                              {"softsign", "Softsign"},
-                                                              {"softplus", "Softplus"}};
-    if (auto it = kPlain.find(name); it != kPlain.end())
-      return [this, op = it->second](const Value& x) { return ctx_.Call(op, {x}); };
-    struct Row {
-      const char* op;
-      double alpha, beta;
-    };
-    constexpr double kNone = 0;
-    static const std::map<std::string, Row> kWithParameters = {
-        {"leakyrelu", {"LeakyRelu", 0.01, kNone}},
-        {"thresholdedrelu", {"ThresholdedRelu", 1, kNone}},
-        {"elu", {"Elu", 1, kNone}},
-        {"hardsigmoid", {"HardSigmoid", 0.2, 0.5}}};
-    if (auto it = kWithParameters.find(name); it != kWithParameters.end()) {
-      const double a = alpha(it->second.alpha), b = it->second.beta == kNone ? 0 : beta(it->second.beta);
-      return [this, op = it->second.op, a, b](const Value& x) {
-        return ctx_.Call(op, {x}, {{"alpha", a}, {"beta", b}});
-      };
-    }
-    if (name == "affine" || name == "scaledtanh") {
-      const double a = alpha(1), b = beta(name == "affine" ? 0 : 1);
-      const bool affine = name == "affine";
-      return [this, affine, a, b](const Value& x) {
-        const Value factor = ctx_.Scalar(type_, a), second = ctx_.Scalar(type_, b);
-        return affine ? Add(Mul(x, factor), second) : Mul(ctx_.Call("Tanh", {Mul(x, second)}), factor);
-      };
-    }
-    ctx_.Fail("TW2015", fmt::format("there is no activation '{}'", name));
-  }
-
-  std::vector<int64_t> InitialShape() const {
-    return batch_first_ ? std::vector<int64_t>{batch_, directions_, hidden_}
-                        : std::vector<int64_t>{directions_, batch_, hidden_};
-  }
-  Value Initial(size_t i, int64_t d) {
-    const std::vector<int64_t> shape = {batch_, hidden_};
-    if (!ctx_.Has(i))
-      return ctx_.Call("Full", {}, {{"dtype", type_}, {"shape", ToExprs(shape)}, {"value", 0.0}});
-    Value all = batch_first_ ? Swapped(ctx_.Arg(i)) : ctx_.Arg(i);
-    return ctx_.Reshape(Sliced(all, 0, d, 1), ToExprs(shape));
-  }
-
-  void RunDirection(const Value& products, const Step& step, bool reverse, std::vector<Value>& states,
-                    std::vector<Value>& outputs) {
-    Value lengths;
-    if (ctx_.Has(4)) lengths = ctx_.Reshape(ctx_.Cast(ctx_.Arg(4), kI64), ToExprs({batch_, 1}));
-    const Value zero = ctx_.Scalar(type_, 0);
-    std::vector<Value> made(static_cast<size_t>(steps_));
-    for (int64_t s = 0; s < steps_; ++s) {
-      const int64_t t = reverse ? steps_ - 1 - s : s;
-      std::vector<Value> next = step(ctx_.Element(products, 0, t), states);
-      made[size_t(t)] = next[0];
-      if (lengths) {
-        // Behind the end of a sequence its states stay, and its outputs are 0.
-        Value inside = ctx_.Call("Less", {ctx_.Scalar(kI64, double(t)), lengths});
-        for (size_t i = 0; i < next.size(); ++i) next[i] = ctx_.Call("Where", {inside, next[i], states[i]});
-        made[size_t(t)] = ctx_.Call("Where", {inside, made[size_t(t)], zero});
+      std::vector<Value> results = RunDirection(d);
+      if (ctx_.Wants(0)) {
+        y.push_back(results.back());
+        results.pop_back();
       }
-      states = std::move(next);
+      last.push_back(std::move(results));
     }
-    for (Value& y : made) y = ctx_.Reshape(y, ToExprs({1, 1, batch_, hidden_}));
-    outputs.push_back(ctx_.Join(std::move(made), 0));
+    if (ctx_.Wants(0)) ctx_.Set(0, Sequences(y));
+    for (size_t s = 0; s < last[0].size(); ++s) {
+      std::vector<Value> states;
+      for (const auto& results : last) states.push_back(results[s]);
+      Value all = StackRows(ctx_, states);
+      if (ctx_.Wants(s + 1)) ctx_.Set(s + 1, batch_first_ ? Transposed(all, {1, 0, 2}) : all);
+    }
   }
 
-  /// Y [steps, directions, batch, hidden] and the last states [directions, batch, hidden], or with the batch
-  /// first.
-  void Publish(const std::vector<Value>& outputs, const std::vector<std::vector<Value>>& last) {
-    Value y = ctx_.Join(outputs, 1);
-    if (batch_first_) y = ctx_.Call("Transpose", {y}, {{"perm", std::vector<int64_t>{2, 0, 1, 3}}});
-    ctx_.Set(0, y);
-    for (size_t s = 0; s < last.size(); ++s) {
-      Value state = ctx_.Join(last[s], 0);
-      ctx_.Set(1 + s, batch_first_ ? Swapped(state) : state);
-    }
+ protected:
+  using Values = std::vector<Value>;
+
+  /// Arguments with the initial states; their number is that of the states.
+  virtual std::vector<size_t> StateArguments() const = 0;
+  /// What a direction reads in every step; called before its loop.
+  virtual void StartDirection(int64_t d) = 0;
+  /// The products of a step's input and all that is added to them once, [batch, gates * hidden].
+  virtual Value InputBias(int64_t d) = 0;
+  /// The next states, of [batch, hidden] each, the hidden state first.
+  virtual Values Cell(const Value& x, const Values& states) = 0;
+
+  Value Call(const char* op, Values args) { return ctx_.Call(op, std::move(args)); }
+  /// Function `which` of the direction, over an argument that `clip` limits.
+  Value Activate(size_t which, const Value& x) { return ActivateUnclipped(which, Clipped(x)); }
+  Value ActivateUnclipped(size_t which, const Value& x) {
+    return activations_[size_t(direction_) * per_direction_ + which].Apply(ctx_, x);
+  }
+  /// Gate `g` of the products, [batch, hidden].
+  Value Gate(const Value& products, int64_t g) {
+    return PartOf(ctx_, products, products.tensor().shape.size() - 1, Expr(g * hidden_), Expr(hidden_));
+  }
+  /// Direction `d` of a weight, bias or state: the argument without its first axis.
+  Value OfDirection(size_t argument, int64_t d) {
+    Value all = ctx_.Arg(argument);
+    if (argument >= 5 && batch_first_ && all.tensor().rank() == 3) all = Transposed(all, {1, 0, 2});
+    Value one = PartOf(ctx_, all, 0, Expr(d), Expr(1));
+    const std::vector<Expr>& shape = all.tensor().shape;
+    return ctx_.Reshape(one, {shape.begin() + 1, shape.end()});
+  }
+  /// x * w^T.
+  Value Product(const Value& x, const Value& w) {
+    return ctx_.Call("MatMul", {x, w}, {{"transpose_b", true}});
+  }
+  Value Transposed(const Value& x, std::vector<int64_t> perm) {
+    return ctx_.Call("Transpose", {x}, {{"perm", std::move(perm)}});
+  }
+  /// Both halves of the biases added up; null without biases.
+  Value BiasSum(int64_t d) {
+    if (!ctx_.Has(3)) return nullptr;
+    Value all = OfDirection(3, d);
+    const Expr half(gates_ * hidden_);
+    return Call("Add", {PartOf(ctx_, all, 0, Expr(0), half), PartOf(ctx_, all, 0, half, half)});
   }
 
   NodeContext& ctx_;
-  int64_t gates_;
-  double clip_;
-  bool batch_first_ = false;
-  DataType type_;
-  int64_t steps_ = 0, batch_ = 0, features_ = 0, hidden_ = 0, directions_ = 0;
-  std::vector<bool> reverse_;
-  std::vector<std::vector<Function>> activations_;  ///< by direction
-  Value inputs_;                                    ///< [steps * batch, features]
+  int64_t gates_, hidden_ = 0, directions_ = 1, direction_ = 0;
+  DataType dtype_;
+
+ private:
+  void ReadAttributes(const std::vector<std::string>& activations) {
+    ctx_.Ignore({"output_sequence"});  // of the first operator sets; results tell by their names
+    const std::string direction = ctx_.String("direction", "forward");
+    if (direction != "forward" && direction != "reverse" && direction != "bidirectional") {
+      ctx_.Fail("TW2015",
+                fmt::format("direction is '{}', expected forward, reverse or bidirectional", direction));
+    }
+    first_backwards_ = direction == "reverse";
+    directions_ = direction == "bidirectional" ? 2 : 1;
+    const int64_t layout = ctx_.Int("layout", 0);
+    if (layout != 0 && layout != 1) ctx_.Fail("TW2015", fmt::format("layout is {}, expected 0 or 1", layout));
+    batch_first_ = layout == 1;
+    if (ctx_.HasAttr("clip")) clip_ = ctx_.Float("clip");
+    if (clip_ && !(*clip_ > 0)) ctx_.Fail("TW2015", fmt::format("clip is {}, expected more than 0", *clip_));
+    per_direction_ = activations.size();
+    activations_ = RecurrentActivations(ctx_, directions_, activations);
+  }
+
+  void CheckShape(size_t argument, const char* what, const std::vector<Expr>& expected) {
+    if (!ctx_.Has(argument)) return;
+    const std::vector<Expr> found = ctx_.Shape(argument);
+    bool fits = found.size() == expected.size();
+    for (size_t d = 0; fits && d < found.size(); ++d) {
+      auto have = AsInt(found[d]), want = AsInt(expected[d]);
+      fits = !have || !want || *have == *want;
+    }
+    TensorType wanted = ctx_.Type(argument);
+    const bool same_type = argument == 4 || wanted.dtype == dtype_;
+    if (argument != 4) wanted.dtype = dtype_;
+    wanted.shape = expected;
+    if (!fits || !same_type) {
+      ctx_.Fail("TW2017", fmt::format("{} is {}, expected {}", what, Type(ctx_.Type(argument)).ToString(),
+                                      Type(wanted).ToString()));
+    }
+  }
+
+  void ReadShapes() {
+    for (size_t i = 0; i < 3; ++i) {
+      if (ctx_.Rank(i) != 3)
+        ctx_.Fail("TW2017", fmt::format("argument {} has rank {}, expected 3", i, ctx_.Rank(i)));
+    }
+    dtype_ = ctx_.DType(0);
+    if (!dtype_.is_float())
+      ctx_.Fail("TW2016", fmt::format("the input is {}, expected floats", dtype_.ToString()));
+    const std::vector<Expr> x = ctx_.Shape(0);
+    steps_ = x[batch_first_ ? 1 : 0];
+    batch_ = x[batch_first_ ? 0 : 1];
+    width_ = x[2];
+    auto hidden = AsInt(ctx_.Shape(2)[2]);
+    if (!hidden) ctx_.Unsupported("a hidden state of symbolic extent");
+    hidden_ = *hidden;
+    if (ctx_.HasAttr("hidden_size") && ctx_.Int("hidden_size") != hidden_) {
+      ctx_.Fail("TW2015", fmt::format("hidden_size is {}, but the recurrent weights are of {}",
+                                      ctx_.Int("hidden_size"), hidden_));
+    }
+    if (IsInt(steps_, 0)) ctx_.Unsupported("a sequence without elements");
+    const Expr rows(gates_ * hidden_), each(directions_), state(hidden_);
+    CheckShape(1, "the input weights", {each, rows, width_});
+    CheckShape(2, "the recurrent weights", {each, rows, state});
+    CheckShape(3, "the bias", {each, Expr(2 * gates_ * hidden_)});
+    CheckShape(4, "the lengths of the sequences", {batch_});
+    const std::vector<Expr> states =
+        batch_first_ ? std::vector<Expr>{batch_, each, state} : std::vector<Expr>{each, batch_, state};
+    CheckShape(5, "the initial state", states);
+    if (gates_ == 4) {
+      CheckShape(6, "the initial cell", states);
+      CheckShape(7, "the peephole weights", {each, Expr(3 * hidden_)});
+    }
+  }
+
+  Value Clipped(const Value& x) {
+    if (!clip_) return x;
+    Value low = Call("Maximum", {x, ctx_.Scalar(dtype_, -*clip_)});
+    return Call("Minimum", {low, ctx_.Scalar(dtype_, *clip_)});
+  }
+
+  /// The products of all steps' inputs with the input weights, [steps, batch, gates * hidden].
+  Value InputProducts(int64_t d) {
+    if (!sequence_) sequence_ = batch_first_ ? Transposed(ctx_.Arg(0), {1, 0, 2}) : ctx_.Arg(0);
+    Value flat = ctx_.Reshape(sequence_, {steps_ * batch_, width_});
+    Value products = Product(flat, OfDirection(1, d));
+    if (Value bias = InputBias(d)) products = Call("Add", {products, bias});
+    return ctx_.Reshape(products, {steps_, batch_, Expr(gates_ * hidden_)});
+  }
+
+  /// Whether each sequence is longer than the position of a step, [batch, 1]; null: all have every step.
+  Value Within(const LoopStep& step, bool backwards) {
+    if (!lengths_) return nullptr;
+    Value position;
+    if (step.number) {
+      position = step.number;
+      if (backwards) position = Call("Sub", {IndexValue(ctx_, steps_ - Expr(1)), position});
+    } else {
+      position = IndexValue(ctx_, backwards ? steps_ - Expr(step.index + 1) : Expr(step.index));
+    }
+    return ctx_.Reshape(Call("Less", {position, lengths_}), {batch_, Expr(1)});
+  }
+
+  /// The final states, then all hidden states where they are wanted.
+  Values RunDirection(int64_t d) {
+    const bool backwards = first_backwards_ || d == 1;
+    direction_ = d;
+    if (ctx_.Has(4) && !lengths_) lengths_ = ctx_.Cast(ctx_.Arg(4), kI64);
+    Values states;
+    for (size_t argument : StateArguments()) {
+      const Annotations zeros = {
+          {"dtype", dtype_}, {"shape", std::vector<Expr>{batch_, Expr(hidden_)}}, {"value", 0.0}};
+      states.push_back(ctx_.Has(argument) ? OfDirection(argument, d) : ctx_.Call("Full", {}, zeros));
+    }
+    StartDirection(d);
+    Value products = InputProducts(d);
+    Values results = RepeatSteps(ctx_, steps_, states, [&](const LoopStep& step, const Values& before) {
+      Values after = Cell(RowOf(ctx_, products, step, backwards), before);
+      Value y = after[0];
+      if (Value within = Within(step, backwards)) {
+        // Past its end a sequence keeps its state and gives zeros.
+        for (size_t s = 0; s < after.size(); ++s) after[s] = Call("Where", {within, after[s], before[s]});
+        y = Call("Where", {within, y, ctx_.Scalar(dtype_, 0)});
+      }
+      if (ctx_.Wants(0)) after.push_back(y);
+      return after;
+    });
+    if (backwards && ctx_.Wants(0)) results.back() = ReverseRows(ctx_, results.back());
+    return results;
+  }
+
+  /// [steps, batch, hidden] of each direction as the node's first result.
+  Value Sequences(const Values& y) {
+    Values lifted;
+    for (const Value& v : y) lifted.push_back(ctx_.Reshape(v, {steps_, Expr(1), batch_, Expr(hidden_)}));
+    Value all = lifted.size() == 1 ? lifted[0] : ctx_.Call("Concat", lifted, {{"axis", int64_t{1}}});
+    return batch_first_ ? Transposed(all, {2, 0, 1, 3}) : all;
+  }
+
+  bool first_backwards_ = false, batch_first_ = false;
+  std::optional<double> clip_;
+  size_t per_direction_ = 0;
+  std::vector<RecurrentActivation> activations_;
+  Expr steps_, batch_, width_;
+  Value sequence_, lengths_;
 };
 
-void Rnn(NodeContext& ctx) {
-  Recurrence net(ctx, 1, {"Tanh"});
-  net.Run({5}, true, [&](int64_t d) -> Recurrence::Step {
-    return [&net, d, r = net.RecurrentWeight(d, 0, 1)](const Value& x, const std::vector<Value>& h) {
-      return std::vector{net.Activate(d, 0, net.Add(x, net.Recurrent(h[0], r)))};
-    };
-  });
-}
+// Rows of weights are ordered input, output, forget, cell; of peepholes input, output, forget.
+class LstmConverter : public RecurrentConverter {
+ public:
+  explicit LstmConverter(NodeContext& ctx)
+      : RecurrentConverter(ctx, 4, {"Sigmoid", "Tanh", "Tanh"}), coupled_(ctx.Int("input_forget", 0) != 0) {}
 
-void Gru(NodeContext& ctx) {
-  const bool reset_after = ctx.Int("linear_before_reset", 0) != 0, bias = ctx.Has(3);
-  Recurrence net(ctx, 3, {"Sigmoid", "Tanh"});
-  net.Run({5}, false, [&](int64_t d) -> Recurrence::Step {
-    // Update and reset gates together, then the candidate.
-    const Value r_gates = net.RecurrentWeight(d, 0, 2), r_candidate = net.RecurrentWeight(d, 2, 1);
-    const Value b_gates = bias ? net.Gate(net.Bias(d, 1), 0, 2) : Value();
-    const Value b_candidate = bias ? net.Gate(net.Bias(d, 1), 2) : Value();
-    return [&net, d, reset_after, r_gates, r_candidate, b_gates, b_candidate](
-               const Value& x, const std::vector<Value>& states) {
-      const Value& h = states[0];
-      Value gates = net.Add(net.Gate(x, 0, 2), net.Recurrent(h, r_gates));
-      if (b_gates) gates = net.Add(gates, b_gates);
-      gates = net.Activate(d, 0, gates);
-      const Value update = net.Gate(gates, 0), reset = net.Gate(gates, 1);
-      Value memory = net.Recurrent(reset_after ? h : net.Mul(reset, h), r_candidate);
-      if (b_candidate) memory = net.Add(memory, b_candidate);
-      if (reset_after) memory = net.Mul(reset, memory);
-      const Value candidate = net.Activate(d, 1, net.Add(net.Gate(x, 2), memory));
-      return std::vector{net.Add(net.Mul(net.Sub(net.One(), update), candidate), net.Mul(update, h))};
-    };
-  });
-}
+ private:
+  std::vector<size_t> StateArguments() const override { return {5, 6}; }
+  void StartDirection(int64_t d) override {
+    recurrent_ = OfDirection(2, d);
+    if (ctx_.Has(7)) peepholes_ = OfDirection(7, d);
+  }
+  Value InputBias(int64_t d) override { return BiasSum(d); }
 
-void Lstm(NodeContext& ctx) {
-  const bool coupled = ctx.Int("input_forget", 0) != 0, peepholes = ctx.Has(7);
-  Recurrence net(ctx, 4, {"Sigmoid", "Tanh", "Tanh"});
-  if (peepholes) net.Expect(7, {int64_t(ctx.StaticShape(2)[0]), 3 * net.hidden()}, "P");
-  net.Run({5, 6}, true, [&](int64_t d) -> Recurrence::Step {
-    const Value r = net.RecurrentWeight(d, 0, 4);
-    const Value p = peepholes ? net.Part(7, d, {3 * net.hidden()}) : Value();
-    return [&net, d, coupled, r, p](const Value& x, const std::vector<Value>& states) {
-      const Value &h = states[0], &c = states[1];
-      const Value all = net.Add(x, net.Recurrent(h, r));
-      // Gates: input, output, forget, cell; of the peepholes input, output, forget.
-      auto gate = [&](int64_t i, const Value& cell) {
-        Value g = net.Gate(all, i);
-        if (p) g = net.Add(g, net.Mul(net.Gate(p, i), cell));
-        return net.Activate(d, 0, g);
-      };
-      const Value input = gate(0, c), forget = coupled ? net.Sub(net.One(), input) : gate(2, c);
-      const Value candidate = net.Activate(d, 1, net.Gate(all, 3));
-      const Value cell = net.Add(net.Mul(forget, c), net.Mul(input, candidate));
-      // Clipping is of gates alone, as onnxruntime does it.
-      return std::vector{net.Mul(gate(1, cell), net.Activate(d, 2, cell, false)), cell};
-    };
-  });
-}
+  /// A gate before its activation, with what it sees of the cell.
+  Value Seeing(const Value& gate, int64_t peephole, const Value& cell) {
+    if (!peepholes_) return gate;
+    return Call("Add", {gate, Call("Mul", {Gate(peepholes_, peephole), cell})});
+  }
 
-[[maybe_unused]] const bool kRegistered = RegisterRows({
-    {"RNN", 7, 0, Rnn},
-    {"GRU", 7, 0, Gru},
-    {"LSTM", 7, 0, Lstm},
-});
+  Values Cell(const Value& x, const Values& states) override {
+    const Value &h = states[0], &c = states[1];
+    Value products = Call("Add", {Product(h, recurrent_), x});
+    Value input = Activate(0, Seeing(Gate(products, 0), 0, c));
+    Value forget = coupled_ ? Call("Sub", {ctx_.Scalar(dtype_, 1), input})
+                            : Activate(0, Seeing(Gate(products, 2), 2, c));
+    Value candidate = Activate(1, Gate(products, 3));
+    Value cell = Call("Add", {Call("Mul", {forget, c}), Call("Mul", {input, candidate})});
+    Value output = Activate(0, Seeing(Gate(products, 1), 1, cell));
+    return {Call("Mul", {output, ActivateUnclipped(2, cell)}), cell};
+  }
+
+  bool coupled_;
+  Value recurrent_, peepholes_;
+};
+
+// Rows of weights are ordered update, reset, hidden.
+class GruConverter : public RecurrentConverter {
+ public:
+  explicit GruConverter(NodeContext& ctx)
+      : RecurrentConverter(ctx, 3, {"Sigmoid", "Tanh"}),
+        reset_after_(ctx.Int("linear_before_reset", 0) != 0) {}
+
+ private:
+  std::vector<size_t> StateArguments() const override { return {5}; }
+
+  void StartDirection(int64_t d) override {
+    Value all = OfDirection(2, d);
+    const Expr gates(2 * hidden_), hidden(hidden_);
+    recurrent_ = reset_after_ ? all : PartOf(ctx_, all, 0, Expr(0), gates);
+    recurrent_hidden_ = reset_after_ ? Value() : PartOf(ctx_, all, 0, gates, hidden);
+    // The recurrent bias of the hidden gate is multiplied by the reset gate.
+    if (reset_after_ && ctx_.Has(3))
+      hidden_bias_ = PartOf(ctx_, OfDirection(3, d), 0, Expr(5 * hidden_), hidden);
+  }
+
+  Value InputBias(int64_t d) override {
+    if (!ctx_.Has(3) || !reset_after_) return BiasSum(d);
+    Value all = OfDirection(3, d);
+    const Expr gates(2 * hidden_), hidden(hidden_);
+    Value sums =
+        Call("Add", {PartOf(ctx_, all, 0, Expr(0), gates), PartOf(ctx_, all, 0, Expr(3 * hidden_), gates)});
+    return ctx_.Call("Concat", {sums, PartOf(ctx_, all, 0, gates, hidden)}, {{"axis", int64_t{0}}});
+  }
+
+  Values Cell(const Value& x, const Values& states) override {
+    const Value& h = states[0];
+    Value products = Product(h, recurrent_);
+    Value update = Activate(0, Call("Add", {Gate(products, 0), Gate(x, 0)}));
+    Value reset = Activate(0, Call("Add", {Gate(products, 1), Gate(x, 1)}));
+    Value own;
+    if (reset_after_) {
+      own = Gate(products, 2);
+      if (hidden_bias_) own = Call("Add", {own, hidden_bias_});
+      own = Call("Mul", {reset, own});
+    } else {
+      own = Product(Call("Mul", {reset, h}), recurrent_hidden_);
+    }
+    Value candidate = Activate(1, Call("Add", {own, Gate(x, 2)}));
+    Value rest = Call("Sub", {ctx_.Scalar(dtype_, 1), update});
+    return {Call("Add", {Call("Mul", {rest, candidate}), Call("Mul", {update, h})})};
+  }
+
+  bool reset_after_;
+  Value recurrent_, recurrent_hidden_, hidden_bias_;
+};
+
+class RnnConverter : public RecurrentConverter {
+ public:
+  explicit RnnConverter(NodeContext& ctx) : RecurrentConverter(ctx, 1, {"Tanh"}) {}
+
+ private:
+  std::vector<size_t> StateArguments() const override { return {5}; }
+  void StartDirection(int64_t d) override { recurrent_ = OfDirection(2, d); }
+  Value InputBias(int64_t d) override { return BiasSum(d); }
+  Values Cell(const Value& x, const Values& states) override {
+    return {Activate(0, Call("Add", {Product(states[0], recurrent_), x}))};
+  }
+
+  Value recurrent_;
+};
+
+void Lstm(NodeContext& ctx) { LstmConverter(ctx).Run(); }
+void Gru(NodeContext& ctx) { GruConverter(ctx).Run(); }
+void Rnn(NodeContext& ctx) { RnnConverter(ctx).Run(); }
+
+[[maybe_unused]] const bool kRegistered =
+    RegisterRows({{"LSTM", 1, 0, Lstm}, {"GRU", 1, 0, Gru}, {"RNN", 1, 0, Rnn}});
 
 }  // namespace
 }  // namespace tilewright::onnx
