@@ -149,7 +149,39 @@ class HardSwish(OpRun):
         return (x * np.clip(x / 6 + 0.5, 0, 1),)
 
 
-_OPERATORS = [Conv, ConvTranspose, MaxPool, AveragePool, GlobalMaxPool, BatchNormalization, HardSwish]
+def _sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+class LSTM(OpRun):
+    """With the default activations; onnx's evaluator has no second direction."""
+
+    op_domain = ""
+
+    def _run(self, x, w, r, b=None, lengths=None, h0=None, c0=None, p=None, activation_alpha=None,
+             activation_beta=None, activations=None, clip=None, direction=None, hidden_size=None, input_forget=None,
+             layout=None):
+        if lengths is not None or p is not None or activations or clip or input_forget or layout:
+            raise NotImplementedError("LSTM with lengths, peepholes, other activations, clipping or layout 1")
+        outputs, hidden_states, cells = [], [], []
+        for d in range(w.shape[0]):
+            backwards = direction == "reverse" or d == 1
+            shape = (x.shape[1], r.shape[2])
+            h = np.zeros(shape) if h0 is None else h0[d]
+            c = np.zeros(shape) if c0 is None else c0[d]
+            bias = 0 if b is None else sum(np.split(b[d], 2))
+            y = np.zeros((x.shape[0], *shape))
+            for t in range(x.shape[0])[::-1 if backwards else 1]:
+                i, o, f, g = np.split(x[t] @ w[d].T + h @ r[d].T + bias, 4, axis=1)
+                c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+                h = y[t] = _sigmoid(o) * np.tanh(c)
+            outputs.append(y)
+            hidden_states.append(h)
+            cells.append(c)
+        return np.stack(outputs, axis=1), np.stack(hidden_states), np.stack(cells)
+
+
+_OPERATORS = [Conv, ConvTranspose, MaxPool, AveragePool, GlobalMaxPool, BatchNormalization, HardSwish, LSTM]
 
 
 def _to_double(tensor):
@@ -160,7 +192,11 @@ def _to_double(tensor):
 def double_model(path):
     """The model with float64 in the place of float32."""
     model = onnx.load(path)
-    graph = model.graph
+    _graph_to_double(model.graph)
+    return model
+
+
+def _graph_to_double(graph):
     for tensor in graph.initializer:
         _to_double(tensor)
     for value in [*graph.input, *graph.output]:
@@ -174,8 +210,7 @@ def double_model(path):
             if node.op_type == "Cast" and attribute.name == "to" and attribute.i == TensorProto.FLOAT:
                 attribute.i = TensorProto.DOUBLE
             if attribute.HasField("g"):
-                raise NotImplementedError(f"{node.op_type} has a subgraph")
-    return model
+                _graph_to_double(attribute.g)
 
 
 def evaluate(path, all_inputs):

@@ -20,6 +20,8 @@ STATIC_SHAPES = {
     "orientation": {"x": (1, 3, 224, 224)},
     "centerface": {"input.1": (1, 3, 480, 640)},
     "magika": {"bytes": (1, 2048)},
+    "wakeword": {"input_1": (1, 16, 96)},
+    "ddddocr": {"input1": (1, 1, 64, 160)},
 }
 
 

@@ -35,7 +35,7 @@ COMMAND = ROOT / "build" / "bin" / "tilewright"
 MODELS = ROOT / "build" / "models"
 
 NAMES = ("efficientnet_lite0", "orientation", "centerface", "magika", "resnet18", "resnet50", "mobilenet_v2",
-         "vgg16", "squeezenet1_1", "inception_v3", "densenet121", "mlp", "dqn", "dcgan")
+         "vgg16", "squeezenet1_1", "inception_v3", "densenet121", "mlp", "dqn", "dcgan", "wakeword", "ddddocr")
 
 # A channel's error is the largest of at least so many numbers: onnxruntime's error of a single one may be
 # nothing by accident, and a ratio to it would say nothing. A classifier, with a number a channel, runs often.
@@ -185,7 +185,30 @@ def check_photo(folder):
     return "Egyptian cat first"
 
 
-CHECKS = {name: functools.partial(check_model, name) for name in NAMES} | {"photo": check_photo}
+def check_voice(folder):
+    """The voice detector, its state fed back from chunk to chunk; the sampling rate decides which of its two networks runs."""
+    model = MODELS / "fetched" / "silero_vad.onnx"
+    if not model.exists():
+        raise Failure(f"{model} is not there; run `make models`")
+    session = onnxruntime_session(model)
+    generator = np.random.default_rng(0)
+    ours_state = peer_state = np.zeros((2, 1, 128), np.float32)
+    worst = 0.0
+    for chunk in range(4):
+        inputs = {"input": generator.standard_normal((1, 512)).astype(np.float32) * 0.1,
+                  "sr": np.array(16000, np.int64)}
+        ours = run_tilewright(model, inputs | {"state": ours_state}, folder / f"chunk{chunk}")
+        peer = run_onnxruntime(session, [inputs | {"state": peer_state}])[0]
+        ours_state, peer_state = ours["stateN"], peer["stateN"]
+        for output, reference in peer.items():
+            difference = np.abs(ours[output] - reference).max() / np.abs(reference).max()
+            worst = max(worst, float(difference))
+            if not difference < LARGEST_DIFFERENCE:
+                raise Failure(f"output {output} of chunk {chunk} differs by {difference:.2e} of its largest magnitude")
+    return f"difference {worst:.1e}"
+
+
+CHECKS = {name: functools.partial(check_model, name) for name in NAMES} | {"photo": check_photo, "voice": check_voice}
 
 
 def main():
