@@ -205,6 +205,32 @@ TEST(Loop, RefusesWhatDoesNotFit) {
   ExpectImportError([&] { ImportProto(m); }, "TW2060", {"changes its type", "f32[4]"});
 }
 
+/// Loops in loops, `depth` of them, of `trips` rounds each.
+ModelProto LoopsInLoops(int depth, int64_t trips, const std::string& innermost) {
+  ModelProto m = EmptyModel(17);
+  AddInput(m, "x", {2});
+  AddInts(m, "trips", {}, {trips});
+  NodeProto* n = AddNode(m, "Loop", {"trips", "", "x"}, {"y"});
+  AddOutput(m, "y")->clear_type();
+  std::string outer = "x";
+  for (int d = 0; d < depth; ++d) {
+    const std::string v = fmt::format("v{}", d), next = fmt::format("n{}", d);
+    GraphProto* g = Body(n, {fmt::format("i{}", d), fmt::format("g{}", d), v}, {fmt::format("g{}", d), next});
+    Add(g, d + 1 < depth ? "Loop" : innermost,
+        d + 1 < depth ? std::vector<std::string>{"trips", "", v} : std::vector<std::string>{v}, next);
+    n = g->mutable_node(0);
+  }
+  return m;
+}
+
+TEST(Loop, InLoopsEndsInTime) {
+  EXPECT_EQ(RunProto(LoopsInLoops(3, 2, "Neg"), {Floats({2}, {1, 3})})[0].ToDoubles(),
+            (std::vector<double>{1, 3}));
+  ExpectImportError([] { ImportProto(LoopsInLoops(24, 2, "Neg")); }, "TW2014", {"200000 nodes"});
+  // What no attempt can convert is not tried again at every level.
+  EXPECT_THROW(ImportProto(LoopsInLoops(24, 900, "Flatten")), Error);
+}
+
 // ---- If
 
 GraphProto* Branch(NodeProto* n, const std::string& name, const std::string& output) {

@@ -353,6 +353,14 @@ void Importer::ConvertNode(const NodeProto& node, Scope& scope) {
   Publish(node, ctx.outputs(), inputs, scope);
 }
 
+void Importer::Charge(int nodes, const std::string& where) {
+  inlined_nodes_ += nodes + 1;
+  if (!Exhausted()) return;
+  throw Error("TW2014",
+              fmt::format("functions and unrolled loops amount to more than {} nodes", kMostInlinedNodes),
+              where);
+}
+
 void Importer::ConvertNodes(const google::protobuf::RepeatedPtrField<NodeProto>& nodes, Scope& scope,
                             const std::string& what) {
   for (int i : SortNodes(nodes, what)) ConvertNode(nodes[i], scope);
@@ -386,6 +394,7 @@ void Importer::CallFunction(const FunctionProto& function, const NodeProto& node
     EntryRef given = i < node.input_size() ? inputs[size_t(i)] : nullptr;
     Define(inner, function.input(i), given, where);
   }
+  Charge(function.node_size(), where);
   call_stack_.push_back(&function);
   ConvertNodes(function.node(), inner, fmt::format("function '{}'", function.name()));
   call_stack_.pop_back();
@@ -409,6 +418,7 @@ std::vector<EntryRef> Importer::Inline(const GraphProto& graph, const Scope& out
   inner.opsets = outer.opsets;
   inner.attributes = outer.attributes;
   const std::string what = fmt::format("subgraph '{}'", graph.name());
+  Charge(graph.node_size(), what);
   for (const TensorProto& t : graph.initializer())
     Define(inner, t.name(), DataEntry(tensors_.Read(t), "", false), what);
   for (int i = 0; i < graph.input_size() && size_t(i) < inputs.size(); ++i) {

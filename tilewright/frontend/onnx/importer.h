@@ -21,6 +21,8 @@ class Importer {
   /// Converts the nodes of a subgraph in place and returns its results; `inputs` are what its inputs stand
   /// for.
   std::vector<EntryRef> Inline(const GraphProto& graph, const Scope& outer, std::vector<EntryRef> inputs);
+  /// Whether so many nodes came in by subgraphs and functions that no more may.
+  bool Exhausted() const { return inlined_nodes_ > kMostInlinedNodes; }
   /// Does `work` with its bindings in `builder`: the block of an If or Loop.
   void BuildIn(GraphBuilder& builder, const std::function<void()>& work);
 
@@ -49,6 +51,9 @@ class Importer {
   /// A name for a parameter, fit for the text form, from the model's.
   std::string UniqueName(const std::string& model_name);
   const FunctionProto* FindFunction(const NodeProto& node) const;
+  /// Counts nodes of a subgraph or function that is about to be converted. TW2014 when they are too many:
+  /// calls of calls and loops in loops could multiply without end.
+  void Charge(int nodes, const std::string& where);
 
   std::shared_ptr<const ModelProto> model_;
   ImportOptions options_;
@@ -56,6 +61,8 @@ class Importer {
   TensorReader tensors_;
   GraphBuilder builder_;
   GraphBuilder* current_ = &builder_;
+  static constexpr int64_t kMostInlinedNodes = 200'000;
+  int64_t inlined_nodes_ = 0;
   std::map<std::string, int64_t> opsets_;
   std::map<std::tuple<std::string, std::string, std::string>, const FunctionProto*> functions_;
   std::vector<const FunctionProto*> call_stack_;

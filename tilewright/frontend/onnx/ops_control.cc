@@ -168,7 +168,7 @@ class LoopConverter {
       throw;
     } catch (const Error&) {
       // Shapes that follow from a round's number, and conditions, may be known round by round.
-      if (!starts_ || (trips_ && !count) || !Unroll(rounds)) throw;
+      if (!starts_ || (trips_ && !count) || ctx_.importer().Exhausted() || !Unroll(rounds)) throw;
     }
   }
 
