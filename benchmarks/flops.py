@@ -36,10 +36,13 @@ def _multiplications(node, shapes):
 
 
 def count(path):
-    """The FLOPs of one inference of the model at `path`, whose shapes must be static."""
+    """The FLOPs of one inference of the model at `path`; 0, for unknown, where a shape is not static."""
     model = onnx.shape_inference.infer_shapes(onnx.load(path), data_prop=True)
     shapes = _shapes(model)
-    return 2 * sum(_multiplications(node, shapes) for node in model.graph.node)
+    try:
+        return 2 * sum(_multiplications(node, shapes) for node in model.graph.node)
+    except (KeyError, IndexError):
+        return 0
 
 
 if __name__ == "__main__":
