@@ -169,8 +169,28 @@ class Verifier {
     CheckCondition(n.condition);
     InnerBlock(n.then_block), InnerBlock(n.else_block);
     if (n.then_block.results.size() != b.results.size() || n.else_block.results.size() != b.results.size()) {
-      Report("the branches of an if do not have as many results as it binds");
+      return Report("the branches of an if do not have as many results as it binds");
     }
+    for (size_t i = 0; i < b.results.size(); ++i) {
+      CheckSame(n.then_block.results[i], b.results[i]->type, "the first branch of an if");
+      CheckSame(n.else_block.results[i], b.results[i]->type, "the second branch of an if");
+    }
+  }
+
+  void CheckSame(const Value& v, const Type& expected, const char* what) {
+    if (v && !SameType(v->type, expected))
+      Report(fmt::format("{} gives %{}: {}, expected {}", what, v.name(), v->type.ToString(),
+                         expected.ToString()));
+  }
+
+  /// What is stacked has the type of one, with the iterations on a new axis 0.
+  void CheckStacked(const Value& one, const Value& all) {
+    auto *t = one->type.tensor(), *stacked = all->type.tensor();
+    if (!t || !stacked || stacked->shape.empty())
+      return Report(fmt::format("%{} cannot stack %{}", all.name(), one.name()));
+    TensorType expected = *t;
+    expected.shape.insert(expected.shape.begin(), stacked->shape[0]);
+    CheckSame(all, Type(expected), "a loop");
   }
 
   void CheckLoop(const GraphLoopNode& n, const Binding& b) {
@@ -178,10 +198,21 @@ class Verifier {
     if (n.condition) CheckCondition(n.condition);
     UseAll(n.carried, "a loop");
     InnerBlock(n.body);
-    if (n.body.params.size() != n.carried.size() + 2)
-      Report("a loop body does not take what the loop carries");
-    if (n.body.results.size() != b.results.size() + 1)
-      Report("a loop body does not give what the loop binds");
+    const size_t carried = n.carried.size();
+    if (n.body.params.size() != carried + 2) return Report("a loop body does not take what the loop carries");
+    if (n.body.results.size() != b.results.size() + 1 || b.results.size() < carried)
+      return Report("a loop body does not give what the loop binds");
+    for (const Value& v : n.body.results) {
+      if (!v) return;  // reported with the block
+    }
+    for (size_t i = 0; i < carried; ++i) {
+      if (!n.carried[i] || !n.body.params[i + 2]) continue;
+      const Type& type = n.carried[i]->type;
+      CheckSame(n.body.params[i + 2], type, "a loop");
+      CheckSame(n.body.results[i + 1], type, "a loop's body");
+      CheckSame(b.results[i], type, "a loop");
+    }
+    for (size_t i = carried; i < b.results.size(); ++i) CheckStacked(n.body.results[i + 1], b.results[i]);
   }
 
   GraphFunction f_;

@@ -6,9 +6,9 @@
 //     ChooseLayout decides), symbolic dimensions compared by structure;
 //   - a called function exists and takes and gives values of these types;
 //   - constants have the physical shape and the element type of their result;
-//   - results of If and Loop bodies match in number; a condition is a bool.
+//   - results of If and Loop have the types that their blocks give, and bodies take what is carried; a
+//     condition is a bool;
 //   - a primitive function holds operator calls only.
-// Not checked: types of the results of If and Loop against their bodies.
 #pragma once
 
 #include "tilewright/graph/graph.h"

@@ -111,6 +111,16 @@ TEST(VerifyGraph, FindsWrongControlFlow) {
   ExpectMalformed(TestFunction({kX, kCondition}, builder.Finish({})), "as many results");
   builder.Bind(MakeGraphLoop(nullptr, nullptr, {kX}, Results({kCondition, kX})), {kX->type});
   ExpectMalformed(TestFunction({kX, kCondition}, builder.Finish({})), "does not take what the loop carries");
+  builder.Bind(MakeGraphIf(kCondition, Results({kX}), Results({kCondition})), {kX->type});
+  ExpectMalformed(TestFunction({kX, kCondition}, builder.Finish({})), "the second branch of an if gives %c");
+  GraphBlock body = Results({kCondition, kCondition, kX});
+  body.params = {TestTensor("i", {}, kI64), TestTensor("g", {}, kBool), TestTensor("v", {Expr(2)})};
+  builder.Bind(MakeGraphLoop(nullptr, nullptr, {kX}, body),
+               {kX->type, TestTensor("s", {Expr(4), Expr(2)})->type});
+  ExpectMalformed(TestFunction({kX, kCondition}, builder.Finish({})), "a loop's body gives %c");
+  body.results[1] = kX;
+  builder.Bind(MakeGraphLoop(nullptr, nullptr, {kX}, body), {kX->type, kX->type});
+  ExpectMalformed(TestFunction({kX, kCondition}, builder.Finish({})), "expected f32[2, 2]");
   GraphFunctionNode named;
   named.name = "main";
   named.params = {kX};
