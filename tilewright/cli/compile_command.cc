@@ -5,6 +5,7 @@
 #include "tilewright/cli/commands.h"
 #include "tilewright/cli/model_source.h"
 #include "tilewright/driver/package.h"
+#include "tilewright/driver/text_file.h"
 #include "tilewright/support/file.h"
 
 namespace tilewright {
@@ -12,22 +13,59 @@ namespace tilewright {
 namespace {
 
 struct CompileArgs {
-  std::string model, output, stop_after, emit;
-  bool print = false, quiet = false;
+  std::string model, output, start_at, stop_after, emit;
+  bool print = false, quiet = false, times = false;
   CompileFlags flags;
 };
 
-/// The phase after which the wanted form is there.
-Phase PhaseOf(const std::string& emit) {
-  if (emit == "graph") return Phase::kFuse;
-  if (emit == "tir") return Phase::kLowerKernels;
-  return Phase::kCodegen;
+/// Where compilation stops: where --stop-after says, if the wanted form is there then, or as soon as it is.
+void SetStop(const CompileArgs& args, CompileOptions& options) {
+  if (!args.stop_after.empty()) {
+    options.stop_after = FindPhase(args.stop_after);
+    if (!options.stop_after) options.stop_after_pass = args.stop_after;
+  }
+  if (args.emit.empty()) return;
+  const Phase stop = args.stop_after.empty() ? Phase::kPackage
+                     : options.stop_after    ? *options.stop_after
+                                             : FindPass(args.stop_after)->phase;
+  if (args.emit == "graph") {
+    if (stop <= Phase::kFuse) return;
+    options.stop_after = Phase::kFuse;
+  } else if (args.emit == "tir") {
+    if (stop >= Phase::kLower && stop <= Phase::kLowerKernels) return;
+    options.stop_after = Phase::kLowerKernels;
+  } else {
+    options.stop_after = Phase::kCodegen;
+  }
+  if (!args.stop_after.empty()) {
+    throw Error("TW4002",
+                fmt::format("--emit {} and --stop-after {} exclude each other", args.emit, args.stop_after));
+  }
 }
 
-void Emit(const std::string& form, const CompiledModel& model, const std::string& output) {
+/// The pass that takes what is there when compilation has stopped.
+std::string NextPass(const CompileOptions& options) {
+  return options.stop_after ? PassAfter(*options.stop_after) : PassAfter(options.stop_after_pass);
+}
+
+IRModule KernelsOf(const IRModule& module) {
+  IRModule kernels;
+  for (const auto& [name, f] : module.functions()) {
+    if (f->kind == FunctionKind::kPrim) kernels.Set(f);
+  }
+  return kernels;
+}
+
+void Emit(const std::string& form, const CompiledModel& model, const CompileOptions& options,
+          const std::string& output) {
   std::string text;
-  if (form == "graph" || form == "tir") {
-    text = ModuleText(model.module);
+  if (form == "graph") {
+    // With a file there is a place for large constants, so that what is written compiles again.
+    const TextModule graph{TextOptions(options, NextPass(options)), model.unbound, model.module};
+    if (!output.empty()) return WriteTextFile(output, graph);
+    text = PrintModule(graph);
+  } else if (form == "tir") {
+    text = PrintModule({TextOptions(options, NextPass(options)), {}, KernelsOf(model.module)});
   } else if (form == "llvm") {
     text = KernelLlvmIr(model.kernels, model.target);
   } else if (form == "asm") {
@@ -43,11 +81,30 @@ void Emit(const std::string& form, const CompiledModel& model, const std::string
   }
 }
 
+void PrintTimes(const CompiledModel& model) {
+  double total = 0;
+  for (const PassRecord& r : model.times) total += r.milliseconds;
+  fmt::print("{:>10} {:>6}  pass (of kernels: all threads together)\n", "ms", "share");
+  for (const PassRecord& r : model.times)
+    fmt::print("{:>10.2f} {:>5.1f}%  {}\n", r.milliseconds, 100 * r.milliseconds / total, r.name);
+}
+
+/// What was compiled, in a sentence.
+std::string Summary(const CompiledModel& model, double seconds) {
+  std::string text = fmt::format("in {:.2f} s: {} kernels", seconds, model.kernels.size());
+  if (model.program.instructions.empty()) return text;
+  return text + fmt::format(" in {} launches, {:.1f} MB of parameters, {:.1f} MB of memory",
+                            model.program.instructions.size(), double(model.memory.parameters) / 1e6,
+                            double(model.memory.arena) / 1e6);
+}
+
 void Compile(const CompileArgs& args) {
   CompileOptions options = args.flags.Options();
-  if (!args.stop_after.empty()) options.stop_after = FindPhase(args.stop_after);
-  if (!args.emit.empty()) options.stop_after = PhaseOf(args.emit);
-  if (!options.stop_after && args.output.empty()) {
+  options.start_at = args.start_at;
+  SetStop(args, options);
+  const bool stops = options.stop_after || !options.stop_after_pass.empty();
+  const bool is_text = IsTextFile(args.model);
+  if (!stops && args.output.empty() && !is_text) {
     throw Error("TW4003", "there is no name for the module", "",
                 {"add -o FILE.so, or --stop-after PHASE --print"});
   }
@@ -55,19 +112,24 @@ void Compile(const CompileArgs& args) {
   options.progress = progress.Callback();
   const Stopwatch watch;
   const CompiledModel model = CompileFile(args.model, args.flags, options);
-  if (!args.emit.empty()) return Emit(args.emit, model, args.output);
-  if (options.stop_after) {
+  if (args.times) PrintTimes(model);
+  options.target = model.target;
+  if (!args.emit.empty()) return Emit(args.emit, model, options, args.output);
+  if (stops) {
     if (args.print) fmt::print("{}", ModuleText(model.module));
     return;
   }
-  WriteSharedLibrary(model, args.output);
-  if (args.quiet) return;
-  fmt::print(
-      "wrote {} ({:.1f} MB) in {:.2f} s: {} kernels in {} launches, {:.1f} MB of parameters, {:.1f} MB of "
-      "memory\n",
-      args.output, double(std::filesystem::file_size(args.output)) / 1e6, watch.Milliseconds() / 1e3,
-      model.kernels.size(), model.program.instructions.size(), double(model.memory.parameters) / 1e6,
-      double(model.memory.arena) / 1e6);
+  std::string done = "compiled";
+  if (!args.output.empty()) {
+    if (model.kernels_only) {
+      throw Error("TW4003", "kernels alone make no module", args.model,
+                  {"add --emit, with asm, obj or another form"});
+    }
+    WriteSharedLibrary(model, args.output);
+    done = fmt::format("wrote {} ({:.1f} MB)", args.output,
+                       double(std::filesystem::file_size(args.output)) / 1e6);
+  }
+  if (!args.quiet) fmt::print("{} {}\n", done, Summary(model, watch.Milliseconds() / 1e3));
 }
 
 }  // namespace
@@ -76,20 +138,30 @@ void AddCompileCommand(CLI::App& app) {
   auto args = std::make_shared<CompileArgs>();
   CLI::App* command =
       app.add_subcommand("compile", "Compile a model into a module that runs without a compiler");
-  command->add_option("model", args->model, "Model file (.onnx)")->required()->type_name("MODEL");
+  command
+      ->add_option("model", args->model, "Model file (.onnx), or IR as text: a graph, kernels, a reproducer")
+      ->required()
+      ->type_name("MODEL");
   command->add_option("-o,--output", args->output, "File to write (.so, or what --emit makes)");
-  std::vector<std::string> phases;
-  std::string help = "Stop after a phase:";
+  std::string help = "Stop after a phase, or one of its passes:";
   for (Phase p : AllPhases()) {
-    phases.emplace_back(PhaseName(p));
     help += fmt::format("\n  {}: {}", PhaseName(p), PhaseDoc(p));
+    const char* separator = "\n    ";
+    for (const PassInfo& pass : AllPasses()) {
+      if (pass.phase != p) continue;
+      help += separator + pass.name;
+      separator = ", ";
+    }
   }
-  command->add_option("--stop-after", args->stop_after, help)->check(CLI::IsMember(phases));
+  command->add_option("--stop-after", args->stop_after, help)->check(KnownName(PhaseAndPassNames()));
+  command->add_option("--start-at", args->start_at,
+                      "The pass that takes this text (default: what the text says, or its form)");
   command->add_flag("--print", args->print, "Print the IR where --stop-after stops");
   command
       ->add_option("--emit", args->emit,
                    "Write an intermediate form instead of a module (to stdout without -o)")
       ->check(CLI::IsMember(std::vector<std::string>{"graph", "tir", "llvm", "asm", "obj"}));
+  command->add_flag("--times", args->times, "Print what each pass took");
   command->add_flag("-q,--quiet", args->quiet, "Say nothing when all is well");
   args->flags.Add(*command);
   command->callback([args] { Compile(*args); });

@@ -76,7 +76,11 @@ void Print(const nlohmann::ordered_json& d) {
     }
   }
   fmt::print("  operators:");
-  for (auto& [name, count] : d["operators"].items()) fmt::print(" {} {},", name, count.get<int>());
+  const char* separator = " ";
+  for (auto& [name, count] : d["operators"].items()) {
+    fmt::print("{}{} {}", separator, name, count.get<int>());
+    separator = ", ";
+  }
   fmt::print("\n  parameters: {} tensors, {:.2f} MB as kernels read them\n",
              d["parameters"]["count"].get<int64_t>(), d["parameters"]["bytes"].get<double>() / 1e6);
   fmt::print("  memory plan: {:.2f} MB for intermediate values",

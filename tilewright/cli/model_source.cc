@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "tilewright/driver/evaluate.h"
+#include "tilewright/driver/text_file.h"
 #include "tilewright/frontend/onnx/import.h"
 
 namespace tilewright {
@@ -29,11 +30,21 @@ std::pair<std::string, std::string> SplitAssignment(const std::string& text, con
   return {text.substr(0, at), text.substr(at + 1)};
 }
 
+CLI::Validator KnownName(std::vector<std::string> names) {
+  std::string list = fmt::format("{}", fmt::join(names, ", "));
+  return CLI::Validator(
+      [names = std::move(names), list](std::string& given) {
+        const bool known = std::find(names.begin(), names.end(), given) != names.end();
+        return known ? std::string() : fmt::format("there is no '{}'; known are {}", given, list);
+      },
+      "NAME");
+}
+
 void CompileFlags::Add(CLI::App& app) {
   app.add_option(
-         "--target", target,
-         "Machine to compile for: host, x86-64-v2, x86-64-v3, x86-64-v4, a triple, with key=value overrides")
-      ->capture_default_str();
+      "--target", target,
+      "Machine to compile for: host (the default), x86-64-v2, x86-64-v3, x86-64-v4, a triple, with "
+      "key=value overrides");
   app.add_option(
       "--dim", dims,
       "Fix a symbolic dimension, or give one of a module a size for generated inputs: NAME=N (repeatable)");
@@ -43,18 +54,27 @@ void CompileFlags::Add(CLI::App& app) {
         if (what != "address") throw CLI::ValidationError("--sanitize", "knows only 'address'");
         sanitize_address = true;
       });
-  app.add_option("--print-after", print_after, "Print the IR after this pass, or 'all' (repeatable)");
+  std::vector<std::string> names = PhaseAndPassNames();
+  names.push_back("all");
+  app.add_option("--print-after", print_after,
+                 "Print the IR after this phase or pass, or 'all' passes (repeatable); `tilewright compile "
+                 "--help` lists them")
+      ->check(KnownName(std::move(names)));
   app.add_option("--dump-dir", dump_dir, "Write the IR after every pass into this folder");
+  app.add_option("--reproducer", reproducer,
+                 "Where to write what a failing pass was given, as text that `tilewright compile` takes "
+                 "(default: only for bugs of the compiler, into the folder for temporary files)");
 }
 
 CompileOptions CompileFlags::Options() const {
   CompileOptions options;
-  options.target = Target::Parse(target);
+  options.target = Target::Parse(target.empty() ? "host" : target);
   options.target.sanitize_address |= sanitize_address;
   options.verify_each = verify_each;
   options.print_after = {print_after.begin(), print_after.end()};
   options.print_sink = [](const std::string& text) { fmt::print("{}\n", text); };
   options.dump_dir = dump_dir;
+  options.reproducer = reproducer;
   return options;
 }
 
@@ -82,8 +102,31 @@ bool IsModuleFile(const std::string& path) {
          head == std::string_view("TWMODULE");
 }
 
+namespace {
+
+CompiledModel CompileTextFile(const std::string& path, const CompileFlags& flags, CompileOptions options) {
+  if (!flags.dims.empty()) {
+    throw Error("TW4002", "--dim is for model files; the symbols of a text are constant where it says so",
+                path);
+  }
+  const Stopwatch watch;
+  const TextModule text = ReadTextFile(path);
+  const double parse_ms = watch.Milliseconds();
+  ReadTextOptions(text, flags.target.empty(), options);
+  options.target.sanitize_address |= flags.sanitize_address;
+  CompiledModel model = CompileText(text, options);
+  model.name = std::filesystem::path(path).stem().string();
+  model.times.insert(model.times.begin(), {"Parse", parse_ms});
+  return model;
+}
+
+}  // namespace
+
 CompiledModel CompileFile(const std::string& path, const CompileFlags& flags, const CompileOptions& options,
                           const std::map<std::string, NDArray>& bound) {
+  if (IsTextFile(path)) return CompileTextFile(path, flags, options);
+  if (!options.start_at.empty())
+    throw Error("TW4002", "--start-at is for IR as text, and this is a model file", path);
   ImportOptions import;
   import.bound = bound;
   import.dims = flags.Dims();
@@ -110,6 +153,9 @@ ReadyModel LoadModel(const std::string& path, const CompileFlags& flags,
   options.progress = progress.Callback();
   for (auto& [name, value] : bound) ready.bound.insert(name);
   ready.compiled = CompileFile(path, flags, options, bound);
+  if (ready.compiled->kernels_only)
+    throw Error("TW4008", "the text holds kernels alone, which cannot be run", path,
+                {"`tilewright compile` takes them"});
   ready.compile_s = SecondsSince(start);
   const auto load = std::chrono::steady_clock::now();
   ready.module = LoadInProcess(*ready.compiled);

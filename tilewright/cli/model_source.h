@@ -16,14 +16,17 @@
 
 namespace tilewright {
 
+/// Holds the value of a flag to a list of names, which the error shows and the help does not.
+CLI::Validator KnownName(std::vector<std::string> names);
+
 /// Flags that every command that may compile has.
 struct CompileFlags {
-  std::string target = "host";
+  std::string target;             ///< empty: what a text says, else the host
   std::vector<std::string> dims;  ///< NAME=N: values of symbolic dimensions
   bool verify_each = false;
   bool sanitize_address = false;
   std::vector<std::string> print_after;
-  std::string dump_dir;
+  std::string dump_dir, reproducer;
 
   void Add(CLI::App& app);
   /// Error TW4002 for a flag value that cannot be read.
@@ -34,7 +37,8 @@ struct CompileFlags {
 /// Whether the file is a compiled module (by content).
 bool IsModuleFile(const std::string& path);
 
-/// Imports and compiles a model file. `bound` gives inputs that are to be constants.
+/// Imports and compiles a model file, or compiles a text. `bound` gives inputs that are to be constants.
+/// Error TW4002 for options that a text or a model does not take.
 CompiledModel CompileFile(const std::string& path, const CompileFlags& flags, const CompileOptions& options,
                           const std::map<std::string, NDArray>& bound = {});
 
@@ -43,7 +47,7 @@ struct ReadyModel {
   std::shared_ptr<const runtime::Module> module;
   std::optional<CompiledModel> compiled;
   std::set<std::string> bound;  ///< inputs that were made constants
-  double compile_s = 0;         ///< 0 for a module file
+  double compile_s = 0;         ///< up to code in this process; 0 for a module file
   double load_ms = 0;
 };
 ReadyModel LoadModel(const std::string& path, const CompileFlags& flags,

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <numeric>
+#include <sstream>
 
 #include "tilewright/cli/commands.h"
 #include "tilewright/cli/image.h"
@@ -113,8 +113,7 @@ void CheckNames(const std::map<std::string, NDArray>& given, const runtime::Prog
 }
 
 std::vector<std::string> ReadLabels(const std::string& path) {
-  std::ifstream in(path);
-  if (!in) throw Error("TW1007", fmt::format("cannot read '{}'", path));
+  std::istringstream in(ReadFile(path));
   std::vector<std::string> labels;
   for (std::string line; std::getline(in, line);) labels.push_back(line);
   return labels;

@@ -12,7 +12,7 @@
 
 #include "tilewright/codegen/llvm/codegen.h"
 #include "tilewright/driver/phase.h"
-#include "tilewright/graph/graph.h"
+#include "tilewright/graph/printer.h"
 #include "tilewright/ir/pass.h"
 #include "tilewright/runtime/program.h"
 #include "tilewright/target/target.h"
@@ -22,10 +22,19 @@ namespace tilewright {
 struct CompileOptions {
   Target target = Target::Host();
   std::optional<Phase> stop_after;  ///< null: all phases
-  bool verify_each = false;         ///< verify around every pass, not at the end only
+  /// Names of AllPasses: passes before the first and behind the second are left out; empty: none. What
+  /// the module is must fit the pass to begin at.
+  std::string start_at, stop_after_pass;
+  bool verify_each = false;  ///< verify around every pass, not at the end only
+  /// Names of phases and passes (driver/phase.h), or "all" passes; a name without number stands for every
+  /// run.
   std::set<std::string> print_after;
   std::function<void(const std::string&)> print_sink;
   std::string dump_dir;  ///< IR after every pass goes here; empty: nowhere
+  /// When a pass fails, what it was given goes here (a text that compiles again from that pass, and a file of
+  /// constants beside it). Empty: into the folder for temporary files, and only when the fault is the
+  /// compiler's own.
+  std::string reproducer;
   /// Called as work proceeds: phase, steps done, steps in all.
   std::function<void(Phase, size_t, size_t)> progress;
   int threads = 0;  ///< of the compiler; 0: as many as the machine offers
@@ -49,7 +58,9 @@ struct MemorySummary {
 struct CompiledModel {
   std::string name;
   Target target;
-  IRModule module;  ///< after the last phase that ran; kernels included
+  IRModule module;            ///< after the last phase that ran; kernels included
+  bool kernels_only = false;  ///< compiled from functions without a @main that calls them: no program
+  std::map<std::string, NDArray> unbound;  ///< values of @main's parameters, before they are constants
   runtime::Program program;
   NDArray parameters;             ///< u8; one blob, in the program's layout
   std::vector<PrimFunc> kernels;  ///< lowered, in the order of Program::kernels
@@ -66,7 +77,14 @@ struct CompiledModel {
 CompiledModel CompileModel(const IRModule& module, const std::map<std::string, NDArray>& parameters,
                            const CompileOptions& options);
 
-/// The text of all functions of a module, graph functions first; that of kernels parses back (tir/parser.h).
+/// Compiles what a text holds: a model (@main and what it calls), else functions that are each to be a kernel
+/// (graph functions with the attribute "primitive", or kernel-level ones), of which there are then kernels
+/// and objects, but no program. Begins at `options.start_at`, else where the form of the functions says.
+/// Error TW33xx for a text that cannot be compiled, and what its verifiers find.
+CompiledModel CompileText(const TextModule& text, const CompileOptions& options);
+
+/// The text of all functions of a module, graph functions first (graph/printer.h). Large constants are left
+/// out.
 std::string ModuleText(const IRModule& module);
 
 }  // namespace tilewright

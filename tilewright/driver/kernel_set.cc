@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include "tilewright/codegen/llvm/codegen.h"
 #include "tilewright/graph/lower_function.h"
 #include "tilewright/graph/op_def.h"
 #include "tilewright/ir/printer.h"
@@ -17,6 +18,7 @@ void ParallelFor(size_t n, int threads, const std::function<void(size_t)>& work)
   if (threads <= 0) threads = int(std::max(1u, std::thread::hardware_concurrency()));
   std::atomic<size_t> next{0};
   std::exception_ptr failure;
+  size_t failed = n;
   std::mutex mutex;
   auto run = [&] {
     for (size_t i; (i = next.fetch_add(1)) < n;) {
@@ -24,7 +26,7 @@ void ParallelFor(size_t n, int threads, const std::function<void(size_t)>& work)
         work(i);
       } catch (...) {
         std::lock_guard lock(mutex);
-        if (!failure) failure = std::current_exception();
+        if (i < failed) failure = std::current_exception(), failed = i;
         next = n;
       }
     }
@@ -104,32 +106,52 @@ size_t KernelSet::Add(const GraphFunction& f, std::vector<bool> constant_args) {
   return it->second;
 }
 
-void KernelSet::LowerFunctions() {
+size_t KernelSet::AddKernel(const PrimFunc& f, std::vector<bool> constant_args) {
+  KernelUnit unit;
+  unit.constant_args = std::move(constant_args);
+  unit.unscheduled = unit.scheduled = f;
+  if (f->stage == TirStage::kLowered) unit.lowered.launches.push_back({f, NumChunks(f), f->buffers, nullptr});
+  units_.push_back(std::move(unit));
+  return units_.size() - 1;
+}
+
+void KernelSet::LowerFunctions(KernelLog& log) {
   for (size_t i = 0; i < units_.size(); ++i) {
-    GraphFunctionNode named = *units_[i].graph;
-    named.name = KernelName(i, units_[i].operators);
-    units_[i].graph = GraphFunction(std::move(named));
-    units_[i].unscheduled = LowerFunction(units_[i].graph);
+    KernelUnit& unit = units_[i];
+    GraphFunctionNode named = *unit.graph;
+    named.name = KernelName(i, unit.operators);
+    unit.graph = GraphFunction(std::move(named));
+    log.Unit(i, [&] {
+      log.Before(i, "LowerFunctions", unit.graph);
+      unit.unscheduled = LowerFunction(unit.graph);
+      log.After(i, "LowerFunctions", unit.unscheduled);
+    });
   }
 }
 
-void KernelSet::ScheduleAll(const Target& target, int threads, const std::function<void(size_t)>& done) {
+void KernelSet::ScheduleAll(const Target& target, int threads, KernelLog& log, const Done& done) {
   std::atomic<size_t> count{0};
   ParallelFor(units_.size(), threads, [&](size_t i) {
     KernelUnit& unit = units_[i];
-    Schedule schedule(unit.unscheduled);
-    ApplyRules(schedule, {target, unit.constant_args});
-    unit.scheduled = schedule.func();
-    unit.trace = schedule.trace();
-    unit.prepare = schedule.prepare();
+    log.Unit(i, [&] {
+      log.Before(i, "Schedule", unit.unscheduled);
+      Schedule schedule(unit.unscheduled);
+      ApplyRules(schedule, {target, unit.constant_args});
+      unit.scheduled = schedule.func();
+      unit.trace = schedule.trace();
+      unit.prepare = schedule.prepare();
+      log.After(i, "Schedule", unit.scheduled);
+    });
     if (done) done(++count);
   });
 }
 
-void KernelSet::LowerKernels(const Target& target, int threads, const std::function<void(size_t)>& done) {
+void KernelSet::LowerKernels(const Target& target, int threads, const LowerOptions& range, KernelLog& log,
+                             const Done& done) {
   std::atomic<size_t> count{0};
   ParallelFor(units_.size(), threads, [&](size_t i) {
-    units_[i].lowered = LowerPrimFunc(units_[i].scheduled, target);
+    log.Unit(
+        i, [&] { units_[i].lowered = LowerPrimFunc(units_[i].scheduled, target, log.Reporting(i, range)); });
     if (done) done(++count);
   });
 }

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "tilewright/driver/kernel_log.h"
 #include "tilewright/graph/graph.h"
 #include "tilewright/schedule/schedule.h"
 #include "tilewright/target/target.h"
@@ -33,12 +34,18 @@ class KernelSet {
   size_t Add(const GraphFunction& f, std::vector<bool> constant_args);
   const std::vector<KernelUnit>& units() const { return units_; }
 
+  /// Adds a kernel-level function, which takes its unit's place at every stage.
+  size_t AddKernel(const PrimFunc& f, std::vector<bool> constant_args);
+
+  // Each tells `log` what it does, and `done` how many units it has done.
+  using Done = std::function<void(size_t)>;
+
   /// Kernel-level functions of all units.
-  void LowerFunctions();
-  /// Schedules all units; `done` is told how many are.
-  void ScheduleAll(const Target& target, int threads, const std::function<void(size_t)>& done);
-  /// Lowers all scheduled units.
-  void LowerKernels(const Target& target, int threads, const std::function<void(size_t)>& done);
+  void LowerFunctions(KernelLog& log);
+  void ScheduleAll(const Target& target, int threads, KernelLog& log, const Done& done);
+  /// Lowers all scheduled units, by the passes of `range`.
+  void LowerKernels(const Target& target, int threads, const LowerOptions& range, KernelLog& log,
+                    const Done& done);
 
  private:
   std::vector<KernelUnit> units_;
@@ -48,8 +55,8 @@ class KernelSet {
 /// A fused function as text in which all names are by position: equal texts mean equal kernels.
 std::string CanonicalText(const GraphFunction& f, const std::vector<bool>& constant_args);
 
-/// Calls `work(i)` for i in [0, n) on `threads` threads; the first exception is thrown again after all have
-/// ended.
+/// Calls `work(i)` for i in [0, n) on `threads` threads. When some throw, the rest is not begun, and the
+/// exception of the smallest i is thrown again after all have ended.
 void ParallelFor(size_t n, int threads, const std::function<void(size_t)>& work);
 
 }  // namespace tilewright

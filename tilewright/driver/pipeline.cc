@@ -2,29 +2,16 @@
 // The compile pipeline: one straight line from a model's graph to a program with code.
 #include "tilewright/driver/pipeline.h"
 
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
-
 #include "tilewright/driver/build_program.h"
-#include "tilewright/driver/evaluate.h"
+#include "tilewright/driver/constant_args.h"
+#include "tilewright/driver/graph_passes.h"
 #include "tilewright/driver/kernel_set.h"
 #include "tilewright/driver/prepare_constants.h"
+#include "tilewright/driver/reproducer.h"
+#include "tilewright/driver/text_file.h"
 #include "tilewright/graph/op_def.h"
 #include "tilewright/graph/verify.h"
-#include "tilewright/tir/printer.h"
 #include "tilewright/tir/verify.h"
-#include "tilewright/transform/bind_parameters.h"
-#include "tilewright/transform/choose_layout.h"
-#include "tilewright/transform/eliminate_common.h"
-#include "tilewright/transform/eliminate_dead_code.h"
-#include "tilewright/transform/fold_batch_norm.h"
-#include "tilewright/transform/fold_constants.h"
-#include "tilewright/transform/fuse_ops.h"
-#include "tilewright/transform/hoist_invariants.h"
-#include "tilewright/transform/merge_views.h"
-#include "tilewright/transform/separate_borders.h"
 
 namespace tilewright {
 
@@ -65,6 +52,14 @@ void CountOperators(const GraphBlock& block, CompiledModel& model, double times 
   }
 }
 
+/// The same for a kernel, where a pass has left one that a verifier knows.
+void VerifyKernel(const std::string& pass, const PrimFunc& f) {
+  if (pass != "LowerFunctions" && pass != "Schedule" && pass != LoweringPasses().back()) return;
+  IRModule module;
+  module.Set(f);
+  VerifyModule(module);
+}
+
 /// One compilation. Members are what later steps read of earlier ones.
 class Pipeline {
  public:
@@ -73,91 +68,137 @@ class Pipeline {
   }
 
   CompiledModel Run(const IRModule& module, const std::map<std::string, NDArray>& parameters, bool fold) {
+    imported_ = module;
+    parameters_ = parameters;
+    reproduces_ = fold;
+    return Guarded([&] { Steps(module, fold); });
+  }
+
+  /// Compiles functions that are each to be a kernel.
+  CompiledModel RunKernels(const IRModule& functions) {
+    return Guarded([&] {
+      model_.kernels_only = true;
+      model_.module = imported_ = fused_ = functions;
+      for (const auto& [name, f] : functions.functions()) AddKernel(WithoutConstantArgs(f), ConstantArgs(f));
+      KernelSteps();
+      if (passes_.stopped() || (options_.stop_after && *options_.stop_after < Phase::kCodegen)) return;
+      for (const KernelUnit& unit : kernels_.units()) {
+        for (const KernelLaunch& launch : unit.lowered.launches) model_.kernels.push_back(launch.kernel);
+      }
+      GenerateCode();
+    });
+  }
+
+ private:
+  CompiledModel Guarded(const std::function<void()>& steps) {
     try {
-      Steps(module, parameters, fold);
-    } catch (Error&) {
+      steps();
+    } catch (const std::bad_alloc&) {
       throw;
-    } catch (const std::exception&) {
-      // A bug of the compiler: keep what the failing pass was given, so that it can be run again.
-      WriteReproducer();
+    } catch (const std::exception& e) {
+      // An error of the user's is explained by its text; what a bug of the compiler was given is kept, so
+      // that it can be run again.
+      const bool users = dynamic_cast<const Error*>(&e) != nullptr;
+      if (reproduces_ && (!users || !options_.reproducer.empty())) Reproduce(e.what());
       throw;
     }
     model_.times = passes_.records();
     return std::move(model_);
   }
 
- private:
-  void Steps(const IRModule& module, const std::map<std::string, NDArray>& parameters, bool fold) {
+  void Steps(const IRModule& module, bool fold) {
     model_.module = module;
-    model_.name = module.Find("main") ? GetGraphFunction(module)->name : "main";
+    model_.name = "main";
     CountOperators(GetGraphFunction(module)->body, model_);
-    if (Finished(Phase::kImport)) return;
-
-    Pass("BindParameters", [&](const IRModule& m) { return BindParameters(m, parameters); });
-    if (Finished(Phase::kBind)) return;
-
-    // Dead code first, so that nothing unused is evaluated; batch normalisation before constants are folded,
-    // since it turns into arithmetic on weights; common subexpressions last, when equal constants can be
-    // seen, and views of views are views of one value.
-    Pass("EliminateDeadCode", EliminateDeadCode);
-    if (fold) {
-      Pass("FoldBatchNorm", FoldBatchNorm);
-      Pass("HoistInvariants", HoistInvariants);
-      Pass("FoldConstants",
-           [&](const IRModule& m) { return FoldConstants(m, ConstantEvaluatorFor(options_)); });
+    if (Finished(Phase::kImport)) {
+      model_.unbound = parameters_;
+      return;
     }
-    Pass("MergeViews", MergeViews);
-    Pass("EliminateCommonSubexpressions", EliminateCommonSubexpressions);
-    Pass("EliminateDeadCode", EliminateDeadCode);
-    if (Finished(Phase::kSimplify)) return;
 
-    // Layouts before fusion: a Relayout is an operator that fuses like any other.
-    if (fold) Pass("ChooseLayout", [&](const IRModule& m) { return ChooseLayout(m, options_.target); });
-    if (fold) Pass("SeparateBorders", SeparateBorders);
-    if (Finished(Phase::kLayout)) return;
+    for (Phase phase : {Phase::kBind, Phase::kSimplify, Phase::kLayout, Phase::kFuse}) {
+      for (const GraphPass& pass : GraphPasses()) {
+        if (pass.phase == phase && (fold || !pass.models_only)) Apply(pass);
+      }
+      if (Finished(phase)) return;
+    }
 
-    Pass("FuseOps", FuseOps);
-    if (Finished(Phase::kFuse)) return;
-
+    fused_ = model_.module;
     CollectKernels(fold);
-    Timed("LowerFunctions", [&] { kernels_.LowerFunctions(); });
-    ShowKernels([](const KernelUnit& u) { return std::vector{u.unscheduled}; });
-    if (Finished(Phase::kLower)) return;
+    if (KernelSteps()) return;
 
-    Timed("Schedule",
-          [&] { kernels_.ScheduleAll(options_.target, options_.threads, ProgressOf(Phase::kSchedule)); });
-    ShowKernels([](const KernelUnit& u) { return std::vector{u.scheduled}; });
-    if (Finished(Phase::kSchedule)) return;
-
-    Timed("LowerKernels", [&] {
-      kernels_.LowerKernels(options_.target, options_.threads, ProgressOf(Phase::kLowerKernels));
-    });
-    ShowKernels([](const KernelUnit& u) {
-      std::vector<PrimFunc> lowered;
-      for (const KernelLaunch& l : u.lowered.launches) lowered.push_back(l.kernel);
-      return lowered;
-    });
-    if (Finished(Phase::kLowerKernels)) return;
-
-    BuildProgramAndCode();
-  }
-
-  void BuildProgramAndCode() {
     BuiltProgram built;
     Timed("BuildProgram", [&] { built = BuildProgram(model_.module, kernels_, unit_of_); });
     model_.program = std::move(built.program);
     model_.kernels = std::move(built.kernels);
     model_.kernel_infos = std::move(built.infos);
     model_.memory = built.memory;
-    Timed("GenerateCode", [&] {
-      if (model_.kernels.empty()) return;
-      model_.objects = CompileKernelGroups(model_.kernels, options_.target, {.threads = options_.threads});
-    });
-    if (Finished(Phase::kCodegen)) return;
+    if (GenerateCode()) return;
     Timed("PrepareConstants", [&] {
       model_.parameters = PrepareConstants(built.constants, built.parameter_bytes, options_.threads);
     });
     Finished(Phase::kPackage);
+  }
+
+  /// From fused functions to lowered kernels. True when compilation ends here.
+  bool KernelSteps() {
+    ForKernels("LowerFunctions", [&](KernelLog& log) { kernels_.LowerFunctions(log); });
+    ShowKernels(
+        [](const KernelUnit& u) { return std::vector{WithConstantArgs(u.unscheduled, u.constant_args)}; });
+    if (Finished(Phase::kLower)) return true;
+
+    ForKernels("Schedule", [&](KernelLog& log) {
+      kernels_.ScheduleAll(options_.target, options_.threads, log, ProgressOf(Phase::kSchedule));
+    });
+    ShowKernels([](const KernelUnit& u) { return std::vector{u.scheduled}; });
+    if (Finished(Phase::kSchedule)) return true;
+
+    LowerKernels();
+    ShowKernels([](const KernelUnit& u) {
+      std::vector<PrimFunc> lowered;
+      for (const KernelLaunch& l : u.lowered.launches) lowered.push_back(l.kernel);
+      return lowered;
+    });
+    return Finished(Phase::kLowerKernels);
+  }
+
+  void LowerKernels() {
+    LowerOptions range;
+    bool any = false;
+    for (const std::string& pass : LoweringPasses()) {
+      any |= passes_.Enter(pass);
+      if (pass == options_.start_at) range.start_at = pass;
+      if (pass == options_.stop_after_pass) range.stop_after = pass;
+      passes_.Leave(pass);
+    }
+    if (!any) return;
+    step_ = "LowerKernels";
+    Logged([&](KernelLog& log) {
+      kernels_.LowerKernels(options_.target, options_.threads, range, log, ProgressOf(Phase::kLowerKernels));
+    });
+  }
+
+  bool GenerateCode() {
+    if (passes_.Enter("GenerateCode")) {
+      Timed("GenerateCode", [&] {
+        if (model_.kernels.empty()) return;
+        model_.objects = CompileKernelGroups(model_.kernels, options_.target, {.threads = options_.threads});
+      });
+      passes_.Show("GenerateCode", [&] { return KernelLlvmIr(model_.kernels, options_.target); }, "ll");
+      passes_.Leave("GenerateCode");
+    }
+    return Finished(Phase::kCodegen);
+  }
+
+  void AddKernel(const Function& f, std::vector<bool> constant_args) {
+    if (f->kind == FunctionKind::kPrim) {
+      const PrimFunc kernel(static_cast<const PrimFuncNode*>(f.get()));
+      constant_args.resize(kernel->buffers.size());
+      kernels_.AddKernel(kernel, std::move(constant_args));
+    } else {
+      const GraphFunction graph(static_cast<const GraphFunctionNode*>(f.get()));
+      constant_args.resize(graph->params.size());
+      unit_of_[graph.name()] = kernels_.Add(graph, std::move(constant_args));
+    }
   }
 
   /// The distinct kernels behind the calls of @main. Constants count as such only where their layout is free.
@@ -180,33 +221,69 @@ class Pipeline {
       if (!call) continue;
       std::vector<bool> constant_args;
       for (const Value& v : call->args) constant_args.push_back(constants.contains(v.get()));
-      unit_of_[call->callee] =
-          kernels_.Add(GetGraphFunction(model_.module, call->callee), std::move(constant_args));
+      AddKernel(model_.module.Find(call->callee), constant_args);
     }
   }
 
-  /// Puts the kernels' functions into the module for printing, dumps and verification.
+  /// Puts the kernels' functions into the module for printing and verification.
   void ShowKernels(const std::function<std::vector<PrimFunc>(const KernelUnit&)>& functions) {
     IRModule shown;
-    shown.Set(GetGraphFunction(model_.module));
     for (const auto& [name, f] : model_.module.functions()) {
       if (f->kind == FunctionKind::kGraph) shown.Set(f);
     }
     for (const KernelUnit& u : kernels_.units()) {
-      for (const PrimFunc& f : functions(u)) shown.Set(f);
+      for (const PrimFunc& f : functions(u)) {
+        if (f) shown.Set(f);
+      }
     }
-    Timed("ShowKernels", [&] { model_.module = shown; });
-    if (options_.verify_each) passes_.Verify(model_.module);
+    model_.module = shown;
   }
 
-  void Pass(const std::string& name, const std::function<IRModule(const IRModule&)>& pass) {
-    model_.module = passes_.Run(name, model_.module, pass);
+  void Apply(const GraphPass& pass) {
+    const GraphPassContext context{parameters_, options_};
+    model_.module = passes_.Run(std::string(pass.name), model_.module,
+                                [&](const IRModule& m) { return pass.run(m, context); });
   }
 
   void Timed(const std::string& name, const std::function<void()>& work) {
+    step_ = name;
     Stopwatch watch;
     work();
     passes_.AddTime(name, watch.Milliseconds());
+  }
+
+  /// One pass over each kernel.
+  void ForKernels(const std::string& pass, const std::function<void(KernelLog&)>& work) {
+    if (!passes_.Enter(pass)) return;
+    step_ = pass;
+    Logged(work);
+    passes_.Leave(pass);
+  }
+
+  /// Passes over each kernel; afterwards each is shown, one text for all kernels.
+  void Logged(const std::function<void(KernelLog&)>& work) {
+    KernelLog::Options log_options;
+    log_options.keeps = [this](const std::string& pass) { return passes_.Shows(pass); };
+    if (options_.verify_each) log_options.verify = VerifyKernel;
+    KernelLog log(kernels_.units().size(), std::move(log_options));
+    auto show = [&] {
+      for (const KernelLog::Pass& pass : log.TakePasses()) {
+        passes_.AddTime(pass.name, pass.milliseconds);
+        IRModule all;
+        for (const auto& [unit, functions] : pass.results) {
+          for (const PrimFunc& f : functions) all.Set(f);
+        }
+        passes_.Show(pass.name, [&] { return ModuleText(all); });
+      }
+    };
+    try {
+      work(log);
+    } catch (...) {
+      kernel_failure_ = log.failure();
+      show();
+      throw;
+    }
+    show();
   }
 
   std::function<void(size_t)> ProgressOf(Phase phase) {
@@ -216,10 +293,27 @@ class Pipeline {
 
   /// Whether to stop after this phase. A release compile verifies once, at its end.
   bool Finished(Phase phase) {
+    // A text may begin right behind the phase to stop after.
+    if (passes_.skipping() && options_.stop_after != phase) return false;
     if (options_.progress) options_.progress(phase, 0, 0);
-    const bool last = options_.stop_after == phase || phase == Phase::kPackage;
-    if (last) Timed("Verify", [&] { passes_.Verify(model_.module); });
+    const std::string name(PhaseName(phase));
+    if (options_.print_sink && options_.print_after.contains(name))
+      options_.print_sink("# after " + name + "\n" + ModuleText(model_.module));
+    const bool last = options_.stop_after == phase || phase == Phase::kPackage || passes_.stopped();
+    if (last) Timed("Verify", [&] { passes_.Verify(Verifiable()); });
     return last;
+  }
+
+  /// The module without kernels that are between the stages which verifiers know.
+  IRModule Verifiable() const {
+    const PassInfo* last = FindPass(options_.stop_after_pass);
+    if (!passes_.stopped() || last->phase != Phase::kLowerKernels || last->name == LoweringPasses().back())
+      return model_.module;
+    IRModule graphs;
+    for (const auto& [name, f] : model_.module.functions()) {
+      if (f->kind == FunctionKind::kGraph) graphs.Set(f);
+    }
+    return graphs;
   }
 
   static PassRunner::Options PassOptions(const CompileOptions& options) {
@@ -230,24 +324,69 @@ class Pipeline {
     o.print_after = options.print_after;
     o.print_sink = options.print_sink;
     o.dump_dir = options.dump_dir;
+    o.start_at = options.start_at;
+    o.stop_after = options.stop_after_pass;
     return o;
   }
 
-  void WriteReproducer() const {
-    const std::filesystem::path file =
-        std::filesystem::temp_directory_path() / fmt::format("tilewright-reproducer-{}.tw", getpid());
-    std::ofstream out(file);
-    out << "// The module that the pass '" << passes_.last_pass() << "' was given when it failed.\n"
-        << "// target: " << options_.target.ToString() << "\n"
-        << ModuleText(passes_.last_input());
-    if (out.flush()) fmt::print(stderr, "note: what the compiler worked on is in {}\n", file.string());
+  // ---- When a pass fails.
+
+  void Reproduce(const std::string& error) {
+    Reproducer r;
+    r.error = error;
+    if (kernel_failure_) {
+      r.pass = kernel_failure_->pass;
+      r.text.module.Set(kernel_failure_->input);
+      r.text.attrs = TextOptions(options_, r.pass);
+      if (r.pass == "LowerFunctions" || r.pass == "Schedule") {
+        const std::vector<bool>& constant_args = kernels_.units()[kernel_failure_->unit].constant_args;
+        r.text.module.Set(WithConstantArgs(kernel_failure_->input, constant_args));
+      }
+    } else if (step_ == "GenerateCode") {
+      r.pass = step_;
+      r.text.attrs = TextOptions(options_, r.pass);
+      for (const PrimFunc& f : KernelsWithoutCode()) r.text.module.Set(f);
+    } else if (step_ == "Verify") {
+      r.pass = "(some pass; verification at the end found it)";
+      r.text = {TextOptions(options_, options_.start_at), parameters_, imported_};
+      r.text.attrs["verify_each"] = true;
+    } else if (!step_.empty()) {
+      // Between and behind the kernels' passes: everything from the fused graph on.
+      r.pass = step_;
+      r.text.module = fused_;
+      r.text.attrs = TextOptions(options_, "LowerFunctions");
+    } else {
+      r.pass = passes_.last_pass();
+      r.text.module = passes_.last_input();
+      r.text.attrs = TextOptions(options_, r.pass);
+      if (r.pass == "BindParameters") r.text.parameters = parameters_;
+    }
+    WriteReproducer(r, options_.reproducer);
+  }
+
+  /// Kernels that cannot be compiled; all, if each can alone.
+  std::vector<PrimFunc> KernelsWithoutCode() const {
+    std::vector<PrimFunc> guilty;
+    for (const PrimFunc& f : model_.kernels) {
+      try {
+        CompileKernels({&f, 1}, options_.target);
+      } catch (const std::exception&) {
+        guilty.push_back(f);
+      }
+    }
+    return guilty.empty() ? model_.kernels : guilty;
   }
 
   const CompileOptions& options_;
   PassRunner passes_;
   CompiledModel model_;
+  std::map<std::string, NDArray> parameters_;
   KernelSet kernels_;
   std::map<std::string, size_t> unit_of_;  ///< by the name of the fused function
+  bool reproduces_ = true;                 ///< whether failures are to be kept
+  std::string step_;           ///< that runs or ran last, of those that are not from module to module
+  IRModule imported_, fused_;  ///< as all passes began, and those of kernels
+  std::optional<KernelLog::Failure> kernel_failure_;
 };
 
 }  // namespace
@@ -257,22 +396,14 @@ CompiledModel CompileModel(const IRModule& module, const std::map<std::string, N
   return Pipeline(options).Run(module, parameters, true);
 }
 
+CompiledModel CompileKernelFunctions(const IRModule& functions, const CompileOptions& options) {
+  return Pipeline(options).RunKernels(functions);
+}
+
 CompiledModel CompileConstantPart(const IRModule& module, const CompileOptions& options) {
   return Pipeline(options).Run(module, {}, false);
 }
 
-std::string ModuleText(const IRModule& module) {
-  std::string text;
-  for (FunctionKind kind : {FunctionKind::kGraph, FunctionKind::kPrim}) {
-    for (auto& [name, f] : module.functions()) {
-      if (f->kind != kind) continue;
-      text += kind == FunctionKind::kGraph
-                  ? ToString(GraphFunction(static_cast<const GraphFunctionNode*>(f.get())))
-                  : ToString(PrimFunc(static_cast<const PrimFuncNode*>(f.get())));
-      text += "\n";
-    }
-  }
-  return text;
-}
+std::string ModuleText(const IRModule& module) { return PrintModule({{}, {}, module}); }
 
 }  // namespace tilewright

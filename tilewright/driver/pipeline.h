@@ -9,4 +9,9 @@ namespace tilewright {
 /// without choice of layouts, and with constants read as they are.
 CompiledModel CompileConstantPart(const IRModule& module, const CompileOptions& options);
 
+/// Compiles functions that are each to be a kernel (primitive graph functions, or kernel-level ones) from
+/// `options.start_at` on; the attribute of driver/constant_args.h says which of their arguments are
+/// constants.
+CompiledModel CompileKernelFunctions(const IRModule& functions, const CompileOptions& options);
+
 }  // namespace tilewright
