@@ -260,6 +260,18 @@ inline std::vector<OpCase> GatherCases() {
        {[](const TestArrays& in, const TestIndex& i) {
          return At(in[0], {i[0], TestPosition(At(in[1], {i[0], 0}), 5), i[1]});
        }}},
+      {"front",
+       "Row",
+       {{kF32, {4, 2, 3}}, {kI64, {}, 0, 0, {1}}},
+       {},
+       {2, 3},
+       {[](const TestArrays& in, const TestIndex& i) { return At(in[0], {1, i[0], i[1]}); }}},
+      {"from_end",
+       "Row",
+       {{kF32, {4, 3}}, {kI64, {}, 0, 0, {1}}},
+       {{"from_end", true}},
+       {3},
+       {[](const TestArrays& in, const TestIndex& i) { return At(in[0], {2, i[0]}); }}},
       {"middle_axis",
        "RepeatElements",
        {{kF32, {2, 3, 4}}},
