@@ -5,6 +5,7 @@
 #include <random>
 
 #include "tilewright/driver/evaluate.h"
+#include "tilewright/driver/test_main_module.h"
 #include "tilewright/graph/interpreter.h"
 #include "tilewright/graph/op_def.h"
 #include "tilewright/runtime/context.h"
@@ -59,17 +60,6 @@ Values Branches(GraphBuilder& g, const Value& condition, const std::function<Val
   return g.Bind(MakeGraphIf(condition, a.Finish(std::move(ra)), b.Finish(std::move(rb))), types, "if");
 }
 
-IRModule MainOf(Values params, GraphBuilder& g, Values results) {
-  GraphFunctionNode f;
-  f.name = "main";
-  f.params = std::move(params);
-  for (size_t i = 0; i < results.size(); ++i) f.result_names.push_back(fmt::format("y{}", i));
-  f.body = g.Finish(std::move(results));
-  IRModule module;
-  module.Set(GraphFunction(std::move(f)));
-  return module;
-}
-
 NDArray Random(std::vector<int64_t> shape, unsigned seed) {
   std::mt19937 random(seed);
   NDArray a = NDArray::Empty(kF32, std::move(shape));
@@ -119,7 +109,7 @@ IRModule Recurrence(const Expr& n, int64_t width, bool from_end) {
     const Value sum = Call(b, "Add", {p[3], Call(b, "Mul", {next, s})});
     return Values{p[1], next, sum, next, Call(b, "ReduceSum", {sum}, {{"axes", std::vector<int64_t>{0}}})};
   });
-  return MainOf({x, s}, g, out);
+  return MainModule({x, s}, g, out);
 }
 
 TEST(CompiledLoops, CarryStackAndReadRows) {
@@ -148,7 +138,7 @@ TEST(CompiledLoops, ExchangeWhatTheyCarry) {
     return Values{p[1], p[3], Call(f, "Add", {Call(f, "Add", {p[2], p[4]}), i}), p[4]};
   });
   const Value sum = Call(g, "Add", {out[0], out[1]});
-  IRModule module = MainOf({a, b, trips}, g, {out[0], out[1], out[2], sum});
+  IRModule module = MainModule({a, b, trips}, g, {out[0], out[1], out[2], sum});
   std::vector<std::vector<NDArray>> runs;
   for (int64_t n : {0, 1, 2, 3, 8, 1}) runs.push_back({Random({8}, 1), Random({8}, 2), Int(n)});
   ExpectAgreement(module, runs);
@@ -162,7 +152,7 @@ TEST(CompiledLoops, EndByTheirCondition) {
     const Value largest = Call(f, "ReduceMax", {next}, {{"axes", std::vector<int64_t>{0}}});
     return Values{Call(f, "Less", {largest, limit}), next};
   });
-  IRModule module = MainOf({x, limit, go}, g, out);
+  IRModule module = MainModule({x, limit, go}, g, out);
   const NDArray start = NDArray::FromDoubles(kF32, {4}, std::vector<double>{1, 2, 3, 4});
   std::vector<std::vector<NDArray>> runs;
   for (double most : {0., 10., 100., 5.}) {
@@ -188,7 +178,7 @@ TEST(CompiledBranches, GiveOneOfTwo) {
         return Values{c, half, x, z};
       });
   const Value after = Call(g, "Add", {out[0], out[1]});
-  IRModule module = MainOf({x, go}, g, {out[0], out[1], out[2], out[3], after});
+  IRModule module = MainModule({x, go}, g, {out[0], out[1], out[2], out[3], after});
   ExpectAgreement(module, {{Random({6}, 1), Flag(true)}, {Random({6}, 2), Flag(false)}});
 }
 
@@ -209,7 +199,7 @@ TEST(CompiledControl, Nests) {
         [&](GraphBuilder&) { return Values{inner[1]}; });
     return Values{p[1], Call(f, "Tanh", {chosen[0]}), inner[0]};
   });
-  IRModule module = MainOf({x, w}, g, out);
+  IRModule module = MainModule({x, w}, g, out);
   ExpectAgreement(module,
                   {{Random({3, 16}, 1), Random({16, 16}, 2)}, {Random({3, 16}, 3), Random({16, 16}, 4)}});
 }

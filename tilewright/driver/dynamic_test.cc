@@ -9,6 +9,7 @@
 #include "tilewright/driver/evaluate.h"
 #include "tilewright/driver/package.h"
 #include "tilewright/driver/plan_memory.h"
+#include "tilewright/driver/test_main_module.h"
 #include "tilewright/graph/op_def.h"
 #include "tilewright/runtime/context.h"
 #include "tilewright/target/test_target.h"
@@ -17,16 +18,6 @@ namespace tilewright {
 namespace {
 
 using runtime::ShapeExpr;
-
-IRModule MainOf(std::vector<Value> params, GraphBuilder& builder, std::vector<Value> results) {
-  GraphFunctionNode f;
-  f.name = "main";
-  f.params = std::move(params);
-  f.body = builder.Finish(std::move(results));
-  IRModule module;
-  module.Set(GraphFunction(std::move(f)));
-  return module;
-}
 
 std::shared_ptr<const runtime::Module> Compile(const IRModule& module) {
   CompileOptions options;
@@ -59,7 +50,7 @@ TEST(Dynamic, OneProductServesEveryNumberOfRows) {
   const Value w = g.Constant(
       NDArray::FromDoubles(kF32, {kDepth, kColumns}, std::vector<double>(weights.begin(), weights.end())));
   const Value product = g.Call1("MatMul", {x, w}, OpRegistry::Get("MatMul")->attrs.from_map({}));
-  const auto module = Compile(MainOf({x}, g, {g.Call1("Relu", {product})}));
+  const auto module = Compile(MainModule({x}, g, {g.Call1("Relu", {product})}));
   ASSERT_EQ(module->program().symbols.size(), 1u);
   runtime::Context context(module, {.num_threads = 2});
   uint64_t most = 0;
@@ -93,7 +84,7 @@ IRModule ConvModule(const Expr& width, int64_t stride) {
   const Attrs attrs = conv->attrs.from_map({{"strides", std::vector<int64_t>{1, stride}},
                                             {"dilations", std::vector<int64_t>{1, 1}},
                                             {"pads", std::vector<int64_t>{1, 1, 1, 1}}});
-  return MainOf({x}, g, {g.Call1("Relu", {g.CallOp(conv, {x, w}, attrs).front()})});
+  return MainModule({x}, g, {g.Call1("Relu", {g.CallOp(conv, {x, w}, attrs).front()})});
 }
 
 TEST(Dynamic, OneConvolutionServesEveryWidth) {
@@ -118,7 +109,7 @@ TEST(Dynamic, ExtentsThatMustAgreeAreCheckedAtRunTime) {
   const Var n = Var::Symbol("n", 1), m = Var::Symbol("m", 1);
   GraphBuilder g;
   const Value a("a", TensorType{kF32, {n}}, "a"), b("b", TensorType{kF32, {m}}, "b");
-  const auto module = Compile(MainOf({a, b}, g, {g.Call1("Add", {a, b}, {}, "sum_node")}));
+  const auto module = Compile(MainModule({a, b}, g, {g.Call1("Add", {a, b}, {}, "sum_node")}));
   runtime::Context context(module, {.num_threads = 1});
   Give(context, 0, {5}, Ramp(5));
   Give(context, 1, {5}, Ramp(5));

@@ -8,6 +8,7 @@
 #include "tilewright/driver/compile.h"
 #include "tilewright/driver/evaluate.h"
 #include "tilewright/driver/package.h"
+#include "tilewright/driver/test_main_module.h"
 #include "tilewright/graph/op_def.h"
 #include "tilewright/support/file.h"
 #include "tilewright/target/test_target.h"
@@ -30,16 +31,6 @@ Value Input(const std::string& name, const NDArray& like) {
 
 Attrs AttrsOf(const std::string& op, const Annotations& map) {
   return OpRegistry::Get(op)->attrs.from_map(map);
-}
-
-IRModule ModuleOf(std::vector<Value> params, GraphBuilder& builder, std::vector<Value> results) {
-  GraphFunctionNode f;
-  f.name = "main";
-  f.params = std::move(params);
-  f.body = builder.Finish(std::move(results));
-  IRModule module;
-  module.Set(GraphFunction(std::move(f)));
-  return module;
 }
 
 CompileOptions Checked() {
@@ -81,7 +72,7 @@ TEST(Pipeline, MlpAgreesWithDirectEvaluation) {
       "Relu",
       {g.Call1("Add", {g.Call1("MatMul", {params[0], params[1]}, AttrsOf("MatMul", {})), params[2]})});
   Value y = g.Call1("Add", {g.Call1("MatMul", {h, params[3]}, AttrsOf("MatMul", {})), params[4]});
-  const IRModule module = ModuleOf(params, g, {y});
+  const IRModule module = MainModule(params, g, {y});
   const CompiledModel model =
       CompileModel(module, {{"w1", w1}, {"b1", b1}, {"w2", w2}, {"b2", b2}}, Checked());
   EXPECT_EQ(model.program.instructions.size(), 2u) << "bias and activation belong to the products' kernels";
@@ -123,7 +114,7 @@ void ExpectAll(const std::string& op, const Annotations& attrs, const std::vecto
   for (const NDArray& input : inputs) params.push_back(Input(fmt::format("x{}", params.size()), input));
   GraphBuilder g;
   Value y = g.Call1(op, params, AttrsOf(op, attrs));
-  const CompiledModel model = CompileModel(ModuleOf(params, g, {y}), {}, Checked());
+  const CompiledModel model = CompileModel(MainModule(params, g, {y}), {}, Checked());
   const NDArray found = RunModule(LoadInProcess(model), inputs).at(0);
   ASSERT_GT(found.size(), 0) << op;
   for (int64_t i = 0; i < found.size(); ++i) EXPECT_EQ(found.AsDouble(i), expected) << op;
@@ -157,7 +148,7 @@ TEST_P(ConvPipeline, AgreesWithDirectEvaluation) {
                              {"pads", std::vector<int64_t>{p.pad, p.pad, p.pad, p.pad}},
                              {"groups", int64_t(p.groups)}};
   Value y = g.Call1("Relu", {g.Call1("Conv", {params[0], params[1], nullptr}, AttrsOf("Conv", attrs))});
-  const CompiledModel model = CompileModel(ModuleOf(params, g, {y}), {{"w", w}}, Checked());
+  const CompiledModel model = CompileModel(MainModule(params, g, {y}), {{"w", w}}, Checked());
   std::vector<double> expected = Conv(x, w, p.stride, p.pad, p.groups);
   for (double& v : expected) v = std::max(v, 0.0);
   ExpectNear(RunModule(LoadInProcess(model), {x}).at(0), expected, 1e-4);

@@ -32,10 +32,6 @@ bool DirectlyNested(const Schedule& s, const std::vector<LoopRef>& loops) {
 /// core does in a few microseconds, some ten thousand vector elements.
 int64_t ParallelThreshold(const Target& target) { return 512 * target.VectorLanes(4); }
 
-}  // namespace
-
-namespace {
-
 /// Cuts the loops of a block that fills a border where the interior begins and ends, axis by axis, so that no
 /// part tests its position; the part within all bounds is empty. Returns the blocks.
 std::vector<BlockRef> CutBorder(Schedule& s, const BlockRef& fill, const BlockNode& whole,
