@@ -47,7 +47,7 @@ suites: models  ## run the suites that compare with peers: each tests/*/run.py
 	done
 
 # The test programs that have been brought through the sanitizers; the last two call the command, with all layers.
-SANITIZED = runtime ir target arith tir te schedule graph codegen_llvm driver command malformed
+SANITIZED = runtime ir target arith tir te schedule graph op transform codegen_llvm frontend_onnx driver command malformed
 
 sanitize: setup  ## run the tests that need no peers under the sanitizers
 	cmake --preset asan $(LAUNCHER)

@@ -137,11 +137,13 @@ class DoublePrecisionTest(unittest.TestCase):
         ran = collections.Counter()
         # Importing a family makes its cases; collecting all of onnx's takes a minute.
         for family in ("averagepool", "batch_normalization", "conv", "convtranspose", "globalmaxpool", "hardswish",
-                       "maxpool"):
+                       "lstm", "maxpool"):
             importlib.import_module(f"onnx.backend.test.case.node.{family}")
         for case in onnx.backend.test.case.node._NodeTestCases:
             nodes = case.model.graph.node
-            if len(nodes) != 1 or nodes[0].op_type not in operators or len(nodes[0].output) > 1:
+            if len(nodes) != 1 or nodes[0].op_type not in operators:
+                continue
+            if len(nodes[0].output) > 1 and nodes[0].op_type != "LSTM":  # the others give their first result alone
                 continue
             if case.model.graph.input[0].type.tensor_type.elem_type != TensorProto.FLOAT:
                 continue
@@ -152,7 +154,8 @@ class DoublePrecisionTest(unittest.TestCase):
                 except NotImplementedError:
                     continue
                 with self.subTest(case.name):
-                    np.testing.assert_allclose(found[0], outputs[0], rtol=1e-5, atol=1e-6)
+                    for result, expected in zip(found, outputs, strict=True):
+                        np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
                 ran[nodes[0].op_type] += 1
         self.assertEqual(set(ran), set(operators), "an operator ran no case")
 
