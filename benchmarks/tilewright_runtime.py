@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The part of tilewright.h that running a compiled module takes, through ctypes: host tensors, static shapes."""
+"""The part of tilewright.h that running a compiled module takes, through ctypes, for tensors on the host."""
 
 import ctypes
 
@@ -38,6 +38,7 @@ class Module:
     def __init__(self, library_path, module_path, threads=0):
         self._library = ctypes.CDLL(str(library_path))
         self._library.tw_last_error.restype = ctypes.c_char_p
+        self._library.tw_context_memory_bytes.restype = ctypes.c_size_t
         self._module, self._context = ctypes.c_void_p(), ctypes.c_void_p()
         self._call("tw_module_load", str(module_path).encode(), None, ctypes.byref(self._module))
         options = _ContextOptions(ctypes.sizeof(_ContextOptions), threads, 0)
@@ -56,8 +57,10 @@ class Module:
         return info.name.decode()
 
     def set_input(self, name, array):
-        array = np.ascontiguousarray(array)
-        self._call("tw_context_set_input", self._context, self.inputs.index(name),
+        array, index = np.ascontiguousarray(array), self.inputs.index(name)
+        self._call("tw_context_set_input_shape", self._context, index,
+                   (ctypes.c_int64 * array.ndim)(*array.shape), array.ndim)
+        self._call("tw_context_set_input", self._context, index,
                    array.ctypes.data_as(ctypes.c_void_p), ctypes.c_size_t(array.nbytes))
 
     def run(self):
@@ -71,3 +74,14 @@ class Module:
         dtype = _numpy_dtype(tensor.dtype)
         data = ctypes.string_at(tensor.data, tensor.bytes)
         return np.frombuffer(data, dtype).reshape(shape)
+
+    def outputs_for(self, inputs):
+        """Outputs by name of one run on inputs by name."""
+        for name, array in inputs.items():
+            self.set_input(name, array)
+        self.run()
+        return {name: self.output(name) for name in self.outputs}
+
+    def memory_bytes(self):
+        """What the context has allocated."""
+        return self._library.tw_context_memory_bytes(self._context)

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the fetched models ready to compare: ONNX files in build/models with batch 1 and static shapes.
 
+Those compared at several sizes are used as they were fetched.
+
 Runs in .venv-test (scripts/setup test). benchmarks/export_models.py adds the exported models.
 """
 
@@ -22,6 +24,7 @@ STATIC_SHAPES = {
     "magika": {"bytes": (1, 2048)},
     "wakeword": {"input_1": (1, 16, 96)},
     "ddddocr": {"input1": (1, 1, 64, 160)},
+    "ddddocr_det": {"images": (1, 3, 416, 416)},
 }
 
 

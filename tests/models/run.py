@@ -3,159 +3,41 @@
 """Runs whole models through the tilewright command and holds the results to onnxruntime's.
 
 Per model, on the same seeded inputs:
-- the largest difference from onnxruntime stays below 1e-4 of the output's largest magnitude;
-- in each output channel the largest error against a double-precision evaluation is at most ten times
-  onnxruntime's own (or ten times the spacing of float32 at the output's largest magnitude, where
-  onnxruntime happens to be nearer than that: no float32 engine can promise more);
-- a compiled module gives bit for bit what running the model at once gives, on any number of threads.
+- the outputs agree by the rules of agreement.py;
+- a compiled module gives bit for bit what running the model at once gives, on any number of threads;
+- a model whose inputs have no fixed size (NAME_sizes) is compiled once and serves all sizes.
 
 Runs in .venv-test (scripts/setup test); `make models` puts the models into build/models.
 """
 
 import argparse
-import dataclasses
 import functools
-import hashlib
-import math
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
 import time
 
 import numpy as np
-import onnxruntime
 
-import double_precision
+from agreement import (FETCHED, LARGEST_DIFFERENCE, MODELS, ROOT, Agreement, Failure, check_output,
+                       onnxruntime_session, require, run_double, run_onnxruntime, run_tilewright, same_bits,
+                       sets_needed, tilewright)
 import model_inputs
+import sizes
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-COMMAND = ROOT / "build" / "bin" / "tilewright"
-MODELS = ROOT / "build" / "models"
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import tilewright_runtime  # noqa: E402
 
+RUNTIME = ROOT / "build" / "lib" / "libtilewright_runtime.so"
 NAMES = ("efficientnet_lite0", "orientation", "centerface", "magika", "resnet18", "resnet50", "mobilenet_v2",
-         "vgg16", "squeezenet1_1", "inception_v3", "densenet121", "mlp", "dqn", "dcgan", "wakeword", "ddddocr")
-
-# A channel's error is the largest of at least so many numbers: onnxruntime's error of a single one may be
-# nothing by accident, and a ratio to it would say nothing. A classifier, with a number a channel, runs often.
-NUMBERS_PER_CHANNEL = 8
-LARGEST_DIFFERENCE = 1e-4
-LARGEST_ERROR_RATIO = 10
-
-
-class Failure(Exception):
-    """What is wrong, for the report."""
-
-
-def tilewright(*arguments, timeout=300):
-    try:
-        done = subprocess.run([COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=timeout)
-    except FileNotFoundError:
-        raise Failure(f"{COMMAND} is not built; run `make build`") from None
-    except subprocess.TimeoutExpired:
-        raise Failure(f"tilewright {arguments[0]} ran for more than {timeout} s") from None
-    if done.returncode != 0:
-        message = (done.stderr.strip() or done.stdout.strip()).replace("\n", "\n    ")
-        raise Failure(f"tilewright {arguments[0]} ended with status {done.returncode}:\n    {message}")
-    return done.stdout
-
-
-def run_tilewright(model, inputs, folder, *flags):
-    """Outputs by name of one run of a model file or module."""
-    folder.mkdir()
-    arguments = []
-    for index, (name, array) in enumerate(inputs.items()):
-        np.save(folder / f"input{index}.npy", array)
-        arguments += ["--input", f"{name}={folder / f'input{index}.npy'}"]
-    tilewright("run", model, *arguments, "--output-dir", folder / "out", *flags)
-    return {path.stem: np.load(path) for path in (folder / "out").glob("*.npy")}
-
-
-def onnxruntime_session(model):
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def run_onnxruntime(session, sets):
-    names = [output.name for output in session.get_outputs()]
-    return [dict(zip(names, session.run(names, inputs))) for inputs in sets]
-
-
-def sets_needed(session):
-    numbers = min(math.prod([1, *output.shape[2:]]) for output in session.get_outputs())
-    return -(-NUMBERS_PER_CHANNEL // numbers)
-
-
-def run_double(model, sets):
-    """The double-precision outputs; kept from run to run, since model and inputs do not change."""
-    key = hashlib.sha256(model.read_bytes())
-    for source in (double_precision, model_inputs):
-        key.update(pathlib.Path(source.__file__).read_bytes())
-    kept = MODELS / "double" / f"{model.stem}-{key.hexdigest()[:16]}-{len(sets)}.npz"
-    if not kept.exists():
-        results = double_precision.evaluate(model, sets)
-        kept.parent.mkdir(exist_ok=True)
-        partial = kept.with_suffix(".partial.npz")
-        np.savez(partial, **{f"{i}:{name}": value for i, outputs in enumerate(results) for name, value in outputs.items()})
-        partial.replace(kept)
-    results = [{} for _ in sets]
-    for key, value in np.load(kept).items():
-        index, _, name = key.partition(":")
-        results[int(index)][name] = value
-    return results
-
-
-def channel_errors(outputs, exact):
-    """The largest absolute error in each channel (axis 1), over all sets of inputs and positions."""
-    errors = np.stack([np.abs(output.astype(np.float64) - value) for output, value in zip(outputs, exact)])
-    if errors.ndim < 3:
-        return errors.max(keepdims=True).reshape(1)
-    return errors.max(axis=(0, 1, *range(3, errors.ndim)))
-
-
-@dataclasses.dataclass
-class Agreement:
-    """How far the outputs of a model are from onnxruntime's and from the exact ones, at worst."""
-
-    difference: float = 0.0
-    ratio: float = 0.0
-
-    def __str__(self):
-        return f"difference {self.difference:.1e}  error ratio {self.ratio:4.1f}"
-
-
-def check_output(name, ours, peer, exact, worst):
-    """Raises Failure where one output breaks a rule; the arguments list the output per set of inputs."""
-    for output, reference in zip(ours, peer):
-        if output.shape != reference.shape or output.dtype != reference.dtype:
-            raise Failure(f"output {name} is {output.dtype}{list(output.shape)}, "
-                          f"onnxruntime's is {reference.dtype}{list(reference.shape)}")
-        if not np.isfinite(output).all():
-            raise Failure(f"output {name} holds {np.count_nonzero(~np.isfinite(output))} values that are not finite")
-        difference = np.abs(output - reference).max() / max(np.abs(reference).max(), 1e-30)
-        worst.difference = max(worst.difference, float(difference))
-        if difference >= LARGEST_DIFFERENCE:
-            raise Failure(f"output {name} differs from onnxruntime's by {difference:.2e} of its largest magnitude")
-    spacing = np.spacing(np.float32(max(np.abs(value).max() for value in exact)))
-    ratios = channel_errors(ours, exact) / np.maximum(channel_errors(peer, exact), spacing)
-    worst.ratio = max(worst.ratio, float(ratios.max()))
-    if ratios.max() > LARGEST_ERROR_RATIO:
-        raise Failure(f"output {name}, channel {ratios.argmax()}: the error against double precision is "
-                      f"{ratios.max():.1f} times onnxruntime's (channels above {LARGEST_ERROR_RATIO}: "
-                      f"{np.count_nonzero(ratios > LARGEST_ERROR_RATIO)} of {ratios.size})")
-
-
-def same_bits(first, second):
-    return first.keys() == second.keys() and all(first[k].tobytes() == second[k].tobytes() for k in first)
+         "vgg16", "squeezenet1_1", "inception_v3", "densenet121", "mlp", "dqn", "dcgan", "wakeword", "ddddocr",
+         "ddddocr_det")
 
 
 def check_model(name, folder):
     """The agreement of one model; raises Failure."""
-    model = MODELS / f"{name}.onnx"
-    if not model.exists():
-        raise Failure(f"{model} is not there; run `make models`")
+    model = require(MODELS / f"{name}.onnx")
     session = onnxruntime_session(model)
     sets = model_inputs.seeded_inputs(model, sets_needed(session))
     module = folder / f"{name}.so"
@@ -174,9 +56,38 @@ def check_model(name, folder):
     return worst
 
 
+def check_sizes(name, folder):
+    """The agreement of one module over inputs of several sizes, all given to one context: a second round gives
+    the same and needs no more memory."""
+    model = require(FETCHED / f"{name}.onnx")
+    sets = sizes.SETS[name]()
+    module = folder / f"{name}.so"
+    tilewright("compile", model, "-o", module)
+    context = tilewright_runtime.Module(RUNTIME, module)
+    ours = [context.outputs_for(inputs) for inputs in sets]
+    memory = context.memory_bytes()
+    single = tilewright_runtime.Module(RUNTIME, module, threads=1)
+    for inputs, outputs in reversed(list(zip(sets, ours))):
+        for kind, again in (("in the second round", context), ("on one thread", single)):
+            if not same_bits(again.outputs_for(inputs), outputs):
+                raise Failure(f"{shapes_text(inputs)} gives other outputs {kind}")
+    if context.memory_bytes() != memory:
+        raise Failure(f"the second round of sizes took {context.memory_bytes() - memory} bytes more memory")
+    peer, exact = run_onnxruntime(onnxruntime_session(model), sets), run_double(model, sets)
+    worst = Agreement()
+    for output in peer[0]:
+        sides = [[outputs[output] for outputs in side] for side in (ours, peer, exact)]
+        check_output(output, *sides, worst)
+    return f"{worst}  sizes {len(sets)}"
+
+
+def shapes_text(inputs):
+    return ", ".join(f"{name} {list(array.shape)}" for name, array in inputs.items())
+
+
 def check_photo(folder):
     """EfficientNet-Lite0 names the cat on the photo, by way of the command's own image reading."""
-    output = tilewright("run", MODELS / "efficientnet_lite0.onnx", "--image", MODELS / "fetched" / "cat.png",
+    output = tilewright("run", MODELS / "efficientnet_lite0.onnx", "--image", FETCHED / "cat.png",
                         "--image-mean", "123.675,116.28,103.53", "--image-std", "58.395,57.12,57.375",
                         "--labels", MODELS / "imagenet_labels.txt", "--top", 5)
     classes = re.findall(r"^ *(\d+) +[\d.]+% +(.+)$", output, re.MULTILINE)
@@ -187,9 +98,7 @@ def check_photo(folder):
 
 def check_voice(folder):
     """The voice detector, its state fed back from chunk to chunk; the sampling rate decides which of its two networks runs."""
-    model = MODELS / "fetched" / "silero_vad.onnx"
-    if not model.exists():
-        raise Failure(f"{model} is not there; run `make models`")
+    model = require(FETCHED / "silero_vad.onnx")
     session = onnxruntime_session(model)
     generator = np.random.default_rng(0)
     ours_state = peer_state = np.zeros((2, 1, 128), np.float32)
@@ -208,7 +117,9 @@ def check_voice(folder):
     return f"difference {worst:.1e}"
 
 
-CHECKS = {name: functools.partial(check_model, name) for name in NAMES} | {"photo": check_photo, "voice": check_voice}
+CHECKS = {name: functools.partial(check_model, name) for name in NAMES}
+CHECKS |= {f"{name}_sizes": functools.partial(check_sizes, name) for name in sizes.SETS}
+CHECKS |= {"photo": check_photo, "voice": check_voice}
 
 
 def main():
