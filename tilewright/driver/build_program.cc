@@ -244,7 +244,7 @@ uint32_t ProgramBuilder::BufferFor(const Value& v, const KernelUnit& unit, size_
     for (const Schedule::Prepare& p : unit.prepare) {
       if (p.buffer_index == int(i)) prepare = p.function;
     }
-    return ConstantBuffer(v, *place.constant, prepare, seen.dtype(), shape, bytes.constant());
+    return ConstantBuffer(v, *place.constant, prepare, seen.dtype(), shape, bytes);
   }
   auto [it, fresh] = value_buffers_.try_emplace(v.get(), 0);
   if (fresh) it->second = AddBuffer(v.name(), place, seen.dtype(), shape, bytes);
@@ -257,20 +257,22 @@ uint32_t ProgramBuilder::PlainBuffer(const Value& v) {
   const std::vector<Expr> physical = t.PhysicalShape();
   const Shape shape = symbols_.Convert(physical, v.name());
   const runtime::ShapeExpr bytes = symbols_.Bytes(physical, t.dtype, v.name());
-  if (place.constant) return ConstantBuffer(v, *place.constant, PrimFunc(), t.dtype, shape, bytes.constant());
+  if (place.constant) return ConstantBuffer(v, *place.constant, PrimFunc(), t.dtype, shape, bytes);
   auto [it, fresh] = value_buffers_.try_emplace(v.get(), 0);
   if (fresh) it->second = AddBuffer(v.name(), place, t.dtype, shape, bytes);
   return it->second;
 }
 
 uint32_t ProgramBuilder::ConstantBuffer(const Value& v, const NDArray& data, const PrimFunc& prepare,
-                                        DataType t, const Shape& shape, int64_t bytes) {
+                                        DataType t, const Shape& shape, const runtime::ShapeExpr& bytes) {
   // Prepare functions belong to their unit, so that identity tells whether two uses agree.
   auto [it, fresh] = constant_buffers_.try_emplace({Root(v).get(), prepare.get()}, 0);
   if (!fresh) return it->second;
   const int64_t offset = built_.parameter_bytes;
-  built_.constants.push_back({data, prepare, offset, bytes});
-  built_.parameter_bytes += (bytes + 63) / 64 * 64;
+  // A view of a constant may have symbolic extents, which are checked against it at run time.
+  const int64_t stored = bytes.is_constant() ? bytes.constant() : data.bytes();
+  built_.constants.push_back({data, prepare, offset, stored});
+  built_.parameter_bytes += (stored + 63) / 64 * 64;
   it->second = AddBuffer(v->origin.empty() ? v.name() : v->origin, {.storage = runtime::Storage::kParameter},
                          t, shape, bytes, offset);
   return it->second;

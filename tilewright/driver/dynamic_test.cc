@@ -125,6 +125,27 @@ TEST(Dynamic, ExtentsThatMustAgreeAreCheckedAtRunTime) {
   }
 }
 
+TEST(Dynamic, ConstantsAreSeenThroughSymbolicShapes) {
+  const Var n = Var::Symbol("n", 1);
+  GraphBuilder g;
+  const Value x("x", TensorType{kF32, {Expr(2), n}}, "x");
+  const Value c = g.Constant(NDArray::FromDoubles(kF32, {3}, std::vector<double>{10, 20, 30}));
+  const Attrs shape = OpRegistry::Get("Reshape")->attrs.from_map({{"shape", std::vector<Expr>{1, n}}});
+  const Value row = g.CallOp(OpRegistry::Get("Reshape"), {c}, shape, "row_node").front();
+  const auto module = Compile(MainModule({x}, g, {g.Call1("Add", {x, row})}));
+  runtime::Context context(module, {.num_threads = 1});
+  Give(context, 0, {2, 3}, {1, 2, 3, 4, 5, 6});
+  context.Run();
+  EXPECT_THAT(FloatsOf(context.Output(0)), testing::ElementsAre(11, 22, 33, 14, 25, 36));
+  Give(context, 0, {2, 4}, Ramp(8));
+  try {
+    context.Run();
+    FAIL() << "a constant of 3 elements was read as 4";
+  } catch (const std::exception& e) {
+    EXPECT_THAT(e.what(), testing::AllOf(testing::HasSubstr("row_node"), testing::HasSubstr("n is 4")));
+  }
+}
+
 TEST(Dynamic, SlotsAreSharedByWhatDoesNotLiveTogether) {
   const ShapeExpr n = ShapeExpr::Symbol(0);
   const SlotPlan plan =

@@ -117,7 +117,7 @@ class ProgramBuilder {
   /// The buffer of a value as the graph has it.
   uint32_t PlainBuffer(const Value& v);
   uint32_t ConstantBuffer(const Value& v, const NDArray& data, const PrimFunc& prepare, DataType t,
-                          const Shape& shape, int64_t bytes);
+                          const Shape& shape, const runtime::ShapeExpr& bytes);
   const Place& PlaceOf(const Value& v) const;
   void CopyOutputs();
   void PlaceArenas();

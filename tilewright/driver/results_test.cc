@@ -60,5 +60,27 @@ TEST(Results, ConstantsAndInputs) {
   EXPECT_EQ(out[3].AsDouble(1), 2);
 }
 
+// The weight is what a convolution packs, not whichever argument is constant.
+TEST(Results, ConvolutionOfAConstantImage) {
+  auto small_integers = [](const TestIndex& shape) {
+    NDArray a = NDArray::Empty(kF32, shape);
+    for (int64_t i = 0; i < a.size(); ++i) a.SetDouble(i, double(i % 11) - 5);  // sums are exact in any order
+    return a;
+  };
+  const NDArray image = small_integers({4, 3, 8, 5}), filters = small_integers({6, 3, 1, 1});
+  auto run = [&](bool constant) {
+    Value x = TestValue("x", kF32, {4, 3, 8, 5}), w = TestValue("w", kF32, {6, 3, 1, 1});
+    GraphBuilder g;
+    const OpDef* conv = OpRegistry::Get("Conv");
+    Attrs attrs = conv->attrs.from_map({{"strides", std::vector<int64_t>{2, 2}},
+                                        {"dilations", std::vector<int64_t>{1, 1}},
+                                        {"pads", std::vector<int64_t>{0, 0, 0, 0}}});
+    const Value y = g.CallOp(conv, {constant ? g.Constant(image) : x, w}, attrs).front();
+    if (constant) return CompileAndRun({w}, g, {y}, {filters})[0].ToDoubles();
+    return CompileAndRun({x, w}, g, {y}, {image, filters})[0].ToDoubles();
+  };
+  EXPECT_EQ(run(true), run(false));
+}
+
 }  // namespace
 }  // namespace tilewright

@@ -11,37 +11,6 @@ int64_t InputBlock(const BlockNode& conv) {
   return it == conv.annotations.end() ? 1 : std::get<int64_t>(it->second);
 }
 
-/// Packs the weight [O, C, kernel...] (of a transposed convolution [C, O, kernel...]) to [O / width][C /
-/// block][kernel...][block][width], when it is a constant: the order in which the tile walks it. Returns the
-/// packed buffer, or null.
-Buffer PackWeight(Schedule& s, const BlockRef& conv, int64_t width, int64_t block,
-                  const RuleContext& context) {
-  const BlockNode& node = s.Get(conv);
-  for (const BufferRegion& r : node.reads) {
-    const int index = ParameterIndex(s, r.buffer);
-    if (index < 0 || size_t(index) >= context.constant_args.size() || !context.constant_args[size_t(index)])
-      continue;
-    std::vector<Var> old;
-    for (size_t d = 0; d < r.buffer.shape().size(); ++d) old.push_back(Var(fmt::format("d{}", d)));
-    const size_t filters = node.annotations.contains("transposed") ? 1 : 0;
-    std::vector<Expr> packed = {FloorDiv(old[filters], width), FloorDiv(old[1 - filters], block)};
-    if (node.annotations.contains("phases")) {
-      // Taps that one phase meets lie together.
-      const auto& strides = std::get<std::vector<int64_t>>(node.annotations.at("strides"));
-      for (size_t d = 0; d < strides.size(); ++d)
-        packed.insert(packed.begin() + 1 + std::ptrdiff_t(d), FloorMod(old[d + 2], Expr(strides[d])));
-      for (size_t d = 0; d < strides.size(); ++d) packed.push_back(FloorDiv(old[d + 2], Expr(strides[d])));
-    } else {
-      packed.insert(packed.end(), old.begin() + 2, old.end());
-    }
-    packed.push_back(FloorMod(old[1 - filters], block));
-    packed.push_back(FloorMod(old[filters], width));
-    s.TransformLayout(r.buffer, old, packed);
-    return s.func()->buffers[size_t(index)];
-  }
-  return nullptr;
-}
-
 /// Whether an annotation says yes.
 bool IsSet(const BlockNode& block, const std::string& key) {
   auto it = block.annotations.find(key);
@@ -76,7 +45,7 @@ class ConvRule {
   void Run() {
     PlanTile();
     input_block_ = depthwise_ ? 1 : InputBlock(node_);
-    weight_ = PackWeight(s_, conv_, tile_.vectors * Extent(axes_ - 1), input_block_, context_);
+    weight_ = PackWeight(tile_.vectors * Extent(axes_ - 1));
     blocks_ = IsolateProduct(s_, conv_);
     if (open_columns_) {
       s_.PadAxis(conv_, s_.GetLoops(conv_)[first_ + axes_ - 2], tile_.rows);
@@ -93,6 +62,51 @@ class ConvRule {
  private:
   /// Extent of the output along its physical axis; 0 when it is not constant.
   int64_t Extent(size_t axis) const { return AsInt(node_.iter_vars[first_ + axis].dom.extent).value_or(0); }
+
+  /// Whether what the convolution reads there is its weight, which the image and the place in it do not
+  /// choose.
+  bool IsWeight(const BufferRegion& r) const {
+    if (r.buffer.shape().size() != axes_ - 1) return false;
+    auto reads_along = [&](size_t axis) {
+      return std::any_of(r.region.begin(), r.region.end(), [&](const Range& range) {
+        return UsesVar(range.min, node_.iter_vars[first_ + axis].var);
+      });
+    };
+    for (size_t axis = 2; axis + 1 < axes_; ++axis) {
+      if (reads_along(axis)) return false;
+    }
+    return !reads_along(0) && reads_along(axes_ - 1);
+  }
+
+  /// Packs the weight [O, C, kernel...] (of a transposed convolution [C, O, kernel...]) to [O / width][C /
+  /// block][kernel...][block][width], when it is a constant: the order in which the tile walks it. Returns
+  /// the packed buffer, or null.
+  Buffer PackWeight(int64_t width) {
+    // The image comes first; alone and of one element it may be read as a weight is.
+    for (auto r = node_.reads.rbegin(); r != node_.reads.rend(); ++r) {
+      const int index = ParameterIndex(s_, r->buffer);
+      if (index < 0 || size_t(index) >= context_.constant_args.size() ||
+          !context_.constant_args[size_t(index)] || !IsWeight(*r))
+        continue;
+      std::vector<Var> old;
+      for (size_t d = 0; d < r->buffer.shape().size(); ++d) old.push_back(Var(fmt::format("d{}", d)));
+      const size_t filters = node_.annotations.contains("transposed") ? 1 : 0;
+      std::vector<Expr> packed = {FloorDiv(old[filters], width), FloorDiv(old[1 - filters], input_block_)};
+      if (!phases_.empty()) {
+        // Taps that one phase meets lie together.
+        for (size_t d = 0; d < phases_.size(); ++d)
+          packed.insert(packed.begin() + 1 + std::ptrdiff_t(d), FloorMod(old[d + 2], Expr(phases_[d])));
+        for (size_t d = 0; d < phases_.size(); ++d) packed.push_back(FloorDiv(old[d + 2], Expr(phases_[d])));
+      } else {
+        packed.insert(packed.end(), old.begin() + 2, old.end());
+      }
+      packed.push_back(FloorMod(old[1 - filters], input_block_));
+      packed.push_back(FloorMod(old[filters], width));
+      s_.TransformLayout(r->buffer, old, packed);
+      return s_.func()->buffers[size_t(index)];
+    }
+    return nullptr;
+  }
 
   /// The tile over the last two spatial axes and the channel blocks. Lines of the image make parallel work,
   /// so that the last tile of lines may be smaller only where the other axes fill the cores without them.
