@@ -120,6 +120,8 @@ class Context::Impl {
   void RunStep(Step& step) {
     if (step.instruction->once && initialised_) return;
     std::visit([&](const auto& op) { Execute(step, op); }, step.instruction->op);
+    const Instruction& i = *step.instruction;
+    if (i.event != kNoEvent && i.device != 0) Session(i.device).Record(i.event, i.stream);
   }
   void Execute(Step& step, const AllocOp& op);
   void Execute(Step& step, const CopyOp& op);
@@ -132,6 +134,8 @@ class Context::Impl {
   void Execute(Step& step, const IfOp& op);
   void Execute(Step& step, const LoopOp& op);
   void FinishOutputs();
+  // Throws what a kernel has reported; `what` names who it was.
+  void ThrowReported(const ErrorSink& sink, std::string_view what) const;
 
   // Moves the buffers of a loop on, or back to their places, for the steps that use them.
   void MoveOn(const Step& step, const LoopOp& op);
@@ -156,7 +160,7 @@ class Context::Impl {
   DeviceSession& Session(uint16_t device) { return *sessions_[device]; }
 
   const Program& program_;
-  ErrorSink sink_;
+  ErrorSink sink_, device_sink_;  // of kernels on the host, and of those on devices
   ThreadPool& pool_;
   std::vector<std::unique_ptr<DeviceSession>> sessions_;  // by device; null for the host
   std::vector<std::unique_ptr<IoTensor>> inputs_;
@@ -390,6 +394,7 @@ void Context::Impl::Run() {
   FloatEnvironment environment;
   has_run_ = false;
   sink_.message.store(nullptr, std::memory_order_relaxed);
+  device_sink_.message.store(nullptr, std::memory_order_relaxed);
   std::fill(symbols_.begin(), symbols_.end(), kUnboundSymbol);
   try {
     RunRange(0, steps_.size());
@@ -399,6 +404,8 @@ void Context::Impl::Run() {
     for (size_t d = 1; d < sessions_.size(); ++d) sessions_[d]->Synchronize();
     throw;
   }
+  // What kernels on devices report may come after their instructions have ended.
+  ThrowReported(device_sink_, "a kernel on a device");
   FinishOutputs();
   initialised_ = true;
   has_run_ = true;
@@ -464,7 +471,6 @@ void Context::Impl::Execute(Step& step, const CopyOp& op) {
   Kind kind = !from_device ? Kind::kHostToDevice : to_device ? Kind::kDeviceToDevice : Kind::kDeviceToHost;
   DeviceSession& session = Session(instruction.device);
   session.Copy(step.pointers[1], step.pointers[0], step.bytes, kind, instruction.stream);
-  if (instruction.event != kNoEvent) session.Record(instruction.event, instruction.stream);
 }
 
 void Context::Impl::Execute(Step& step, const LaunchOp& op) {
@@ -481,14 +487,16 @@ void Context::Impl::Execute(Step& step, const LaunchOp& op) {
     pool_.Run(&LaunchTask::Run, &task, step.num_chunks, num_threads_);
   } else {
     DeviceSession& session = Session(instruction.device);
-    session.Launch({kernel, op.kernel, step.pointers, step.dims, step.num_chunks, &sink_.table},
+    session.Launch({kernel, op.kernel, step.pointers, step.dims, step.num_chunks, &device_sink_.table},
                    instruction.stream);
-    if (instruction.event != kNoEvent) session.Record(instruction.event, instruction.stream);
   }
-  if (const char* message = sink_.message.load(std::memory_order_relaxed)) {
-    throw RuntimeError(ErrorId::kKernelError,
-                       "'" + (instruction.name.empty() ? program_.kernels[op.kernel] : instruction.name) +
-                           "' failed on these inputs: " + message + " (" + std::to_string(sink_.value) + ")");
+  ThrowReported(sink_, instruction.name.empty() ? program_.kernels[op.kernel] : instruction.name);
+}
+
+void Context::Impl::ThrowReported(const ErrorSink& sink, std::string_view what) const {
+  if (const char* message = sink.message.load(std::memory_order_relaxed)) {
+    throw RuntimeError(ErrorId::kKernelError, "'" + std::string(what) + "' failed on these inputs: " +
+                                                  message + " (" + std::to_string(sink.value) + ")");
   }
 }
 

@@ -6,7 +6,6 @@
 #include <numeric>
 #include <thread>
 
-#include "tilewright/runtime/device.h"
 #include "tilewright/runtime/host_functions.h"
 #include "tilewright/runtime/test_support.h"
 #include "tilewright/runtime/thread_pool.h"
@@ -408,92 +407,6 @@ TEST(Context, MissingHostFunctionIsNamed) {
   std::get<CallHostOp>(p.instructions[0].op).function = "test.absent";
   auto module = Module::FromProgram("m", p, {&Scale}, Weights(), nullptr);
   ExpectError(ErrorId::kMissingHostFunction, "'test.absent'", [&] { Context context(module); });
-}
-
-// ---- Devices ----
-
-// A device whose memory is the host's and whose one stream is a list of work that runs when it is waited for,
-// so that an executor which forgets to wait sees wrong results.
-class LazyDevice : public Device {
- public:
-  static inline int copies = 0;
-  class Session : public DeviceSession {
-   public:
-    DeviceMemory Allocate(uint64_t bytes, std::string_view) override { return AllocateHost(bytes); }
-    void Free(DeviceMemory memory) override { FreeHost(memory); }
-    void Copy(void* destination, const void* source, uint64_t bytes, CopyKind, uint16_t) override {
-      ++copies;
-      queue_.push_back([=] { std::memcpy(destination, source, bytes); });
-    }
-    void Launch(const DeviceLaunch& l, uint16_t) override {
-      queue_.push_back([l] { l.kernel(l.buffers.data(), l.dims.data(), 0, l.num_chunks, l.table); });
-    }
-    void Record(uint32_t, uint16_t) override {}
-    void StreamWait(uint32_t, uint16_t) override {}
-    void HostWait(uint32_t) override { Synchronize(); }
-    void Synchronize() override {
-      for (auto& work : queue_) work();
-      queue_.clear();
-    }
-
-   private:
-    std::vector<std::function<void()>> queue_;
-  };
-  std::unique_ptr<DeviceSession> OpenSession(int32_t, std::span<const std::byte>) override {
-    return std::make_unique<Session>();
-  }
-};
-
-// The weights go to the device once, x at every run, is scaled there, comes back into an arena, and is scaled
-// on the host.
-Program DeviceProgram() {
-  Program p = ScaleTwiceProgram(8);
-  p.devices.push_back({"lazy", 0});
-  p.arenas.push_back({1, "global", 512});
-  p.buffers.push_back(MakeBuffer("dx", Storage::kArena, 1, {8, 4}));       // 4
-  p.buffers.push_back(MakeBuffer("dw", Storage::kArena, 1, {4}, 128));     // 5
-  p.buffers.push_back(MakeBuffer("dt", Storage::kArena, 1, {8, 4}, 256));  // 6
-  auto on_device = [](Instruction i, uint32_t event = kNoEvent) {
-    i.device = 1;
-    i.event = event;
-    return i;
-  };
-  Instruction copy_x, copy_w, copy_back, wait;
-  copy_x.op = CopyOp{0, 4};
-  copy_w.op = CopyOp{1, 5};
-  copy_w.once = true;
-  copy_back.op = CopyOp{6, 2};
-  wait.op = WaitOp{{0}};
-  p.num_events = 1;
-  p.instructions = {on_device(copy_x),
-                    on_device(copy_w),
-                    on_device(Launch("far", 0, {4, 5, 6}, 8)),
-                    on_device(copy_back, 0),
-                    wait,
-                    Launch("near", 0, {2, 1, 3}, 8)};
-  return p;
-}
-
-TEST(DeviceContext, CopiesLaunchesAndWaits) {
-  RegisterDevice("lazy", std::make_unique<LazyDevice>());
-  auto module = Module::FromProgram("device", DeviceProgram(), {&Scale, &Check}, Weights(), nullptr);
-  Context context(module);
-  LazyDevice::copies = 0;
-  for (int run = 0; run < 3; ++run) {
-    std::vector<float> x = Ramp(32);
-    x[7] = static_cast<float>(run);
-    context.SetInput(0, x.data(), 128);
-    context.Run();
-    ExpectScaledTwice(x, context.Output(0).data);
-  }
-  EXPECT_EQ(LazyDevice::copies, 3 * 2 + 1);
-}
-
-TEST(DeviceContext, MissingDeviceIsNamed) {
-  Program p = DeviceProgram();
-  p.devices[1].kind = "absent";
-  auto module = Module::FromProgram("m", p, {&Scale, &Check}, Weights(), nullptr);
-  ExpectError(ErrorId::kMissingDevice, "'absent'", [&] { Context context(module); });
 }
 
 }  // namespace

@@ -21,8 +21,9 @@ struct DeviceMemory {
   uint64_t bytes = 0;
 };
 
-// One launch with its pointers resolved. `kernel` is a host entry that drives the device, or null where the
-// device finds `kernel_index` in its own blob.
+// One launch with its pointers resolved. What the spans show holds during the call alone: a session that runs
+// the launch later copies them. `table` holds until the session has been synchronized. `kernel` is a host
+// entry that drives the device, or null where the device finds `kernel_index` in its own blob.
 struct DeviceLaunch {
   tw_kernel kernel = nullptr;
   uint32_t kernel_index = 0;
@@ -32,8 +33,10 @@ struct DeviceLaunch {
   const tw_runtime_table* table = nullptr;
 };
 
-// Work is queued on streams (0 and up) and runs in order within one; an event is recorded on a stream and
-// other streams, or the host, can wait for it. Contexts share a device, so each has a session of its own that
+// Work is queued on streams (0 and up) and runs in order within one, at any time until something waits for
+// it; an event is recorded on a stream and other streams, or the host, can wait for it. An event that is
+// recorded again, in the next run or iteration, is from then on the new one. Memory of a device is named by
+// pointers that only the device may follow. Contexts share a device, so each has a session of its own that
 // holds its streams and events. Members throw RuntimeError.
 class DeviceSession {
  public:

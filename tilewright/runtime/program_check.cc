@@ -43,8 +43,11 @@ class Validator {
               "copies " + std::to_string(source.bytes.constant()) + " bytes to " +
                   std::to_string(destination.bytes.constant()));
     }
-    Require(DeviceOf(source) == device_ || DeviceOf(destination) == device_,
+    const uint16_t from = DeviceOf(source), to = DeviceOf(destination);
+    Require(from == device_ || to == device_,
             "copies between memories of which neither belongs to its device");
+    Require(device_ != 0 || from == to, "copies to or from a device's memory, which is that device's work");
+    Require(from == to || from == 0 || to == 0, "copies between two devices, which goes through host memory");
   }
   void operator()(const LaunchOp& op) {
     Require(op.kernel < program_.kernels.size(), "names kernel " + std::to_string(op.kernel));
