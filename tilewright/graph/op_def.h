@@ -135,6 +135,8 @@ struct ChannelAffine {
   Value scale, shift;
 };
 
+class GradientContext;  // graph/gradient.h
+
 /// The definition of an operator.
 struct OpDef {
   std::string name;
@@ -166,6 +168,12 @@ struct OpDef {
   std::function<std::vector<Candidate>(const InferContext&, const Target&)> candidates;
   /// The border that windows reach into, where all of it is known; null: the operator has no windows.
   std::function<std::optional<ArgumentBorder>(const InferContext&)> border;
+  /// The cotangents of the arguments, one each, from those of the results, as calls appended to a builder;
+  /// null values where there is nothing to propagate. Null: the operator has no gradient.
+  std::function<std::vector<Value>(const GradientContext&)> gradient;
+  /// The result is argument 0 with some elements replaced. The lowering writes only these: it finds argument
+  /// 0 in the result's memory, where the memory plan has put it, without a copy where it can.
+  bool updates_argument = false;
   /// Floating-point operations of the direct algorithm, for profiles and shares of peak; null: counted as 0.
   std::function<Expr(const InferContext&)> flops;
 };
