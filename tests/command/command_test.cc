@@ -9,6 +9,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "tilewright/frontend/onnx/test_model_builder.h"
 #include "tilewright/target/test_target.h"
@@ -61,6 +62,36 @@ TEST_F(Command, SanitizedKernelsRunWhereTheCheckerIs) {
   } else {
     EXPECT_EQ(run.status, 1);
     EXPECT_THAT(run.output, HasSubstr("error[TW1703]"));
+  }
+}
+
+TEST_F(Command, ProfilesEveryInstruction) {
+  ASSERT_EQ(RunCommand("compile " + Path("good.onnx") + " -o " + Path("good.so")).status, 0);
+  const CommandResult table = RunCommand("profile --seconds 0 " + Path("good.onnx"));
+  EXPECT_EQ(table.status, 0) << table.output;
+  EXPECT_THAT(table.output, HasSubstr("GFLOP/s"));
+  EXPECT_THAT(table.output, HasSubstr("FuseOps")) << "passes and what they took";
+  // A module knows the work of its launches as the compiler did.
+  for (const std::string file : {"good.onnx", "good.so"}) {
+    const CommandResult run =
+        RunCommand("profile --seconds 0 --json --trace " + Path("trace.json") + " " + Path(file));
+    ASSERT_EQ(run.status, 0) << run.output;
+    const auto profile = nlohmann::json::parse(run.output);
+    EXPECT_EQ(profile.contains("passes"), file == "good.onnx");
+    ASSERT_FALSE(profile["instructions"].empty());
+    double flops = 0, bytes = 0;
+    for (const auto& row : profile["instructions"]) {
+      flops += row["flops"].get<double>();
+      bytes += row["bytes"].get<double>();
+      EXPECT_EQ(row["executions"], 1);
+    }
+    EXPECT_EQ(profile["total"]["flops"], flops);
+    EXPECT_GT(flops, 0);
+    EXPECT_GT(bytes, 0);
+    std::ifstream in(Path("trace.json"));
+    const auto trace = nlohmann::json::parse(in);
+    ASSERT_EQ(trace["traceEvents"].size(), profile["instructions"].size());
+    for (const auto& event : trace["traceEvents"]) EXPECT_EQ(event["ph"], "X");
   }
 }
 

@@ -25,7 +25,7 @@ struct BenchArgs {
   std::string model;
   int threads = 0;
   double seconds = 3;
-  bool json = false, profile = false;
+  bool json = false;
   CompileFlags flags;
 };
 
@@ -55,23 +55,6 @@ Latencies Measure(runtime::Context& context, double seconds) {
   return result;
 }
 
-void PrintProfile(const runtime::Context& context, const ReadyModel& ready) {
-  const auto entries = context.profile();
-  double total = 0;
-  for (const runtime::ProfileEntry& e : entries) total += double(e.min_ns);
-  fmt::print("{:>10} {:>6} {:>9}  kernel\n", "min us", "share", "GFLOP/s");
-  std::map<std::string, double> flops;
-  if (ready.compiled) {
-    for (const KernelInfo& k : ready.compiled->kernel_infos) flops[k.name] = k.flops;
-  }
-  for (size_t i = 0; i < entries.size(); ++i) {
-    const double ns = double(entries[i].min_ns);
-    const std::string& name = ready.module->program().instructions[i].name;
-    fmt::print("{:>10.1f} {:>5.1f}% {:>9.1f}  {}\n", ns / 1e3, 100 * ns / total,
-               ns > 0 ? flops[name] / ns : 0, name);
-  }
-}
-
 void Bench(const BenchArgs& args) {
   ReadyModel ready = LoadModel(args.model, args.flags);
   double compile_s = 0;
@@ -85,9 +68,8 @@ void Bench(const BenchArgs& args) {
     ready.module = runtime::Module::Load(file.path());
     ready.load_ms = Milliseconds(load);
   }
-  runtime::Context context(ready.module, {.num_threads = args.threads, .profile = args.profile});
-  const bool is_module = IsModuleFile(args.model);
-  GenerateInputs(context, 0, is_module ? args.flags.Dims() : std::map<std::string, int64_t>());
+  runtime::Context context(ready.module, {.num_threads = args.threads});
+  GenerateInputs(context, 0, args.flags.RunDims(args.model));
   const Latencies latencies = Measure(context, args.seconds);
   const double peak = MeasurePeakGflops(context.num_threads());
   rusage usage{};
@@ -121,7 +103,6 @@ void Bench(const BenchArgs& args) {
     fmt::print("throughput  {:.1f} GFLOP/s, {:.0f}% of the FMA peak measured now\n",
                flops / (latencies.sorted.front() * 1e6), share * 100);
   fmt::print("memory      {:.0f} MB at most\n", double(usage.ru_maxrss) / 1e3);
-  if (args.profile) PrintProfile(context, ready);
 }
 
 }  // namespace
@@ -133,7 +114,6 @@ void AddBenchCommand(CLI::App& app) {
   command->add_option("--threads", args->threads, "Threads to run on (default: what the machine allows)");
   command->add_option("--seconds", args->seconds, "How long to measure")->capture_default_str();
   command->add_flag("--json", args->json, "Print one JSON object");
-  command->add_flag("--kernels", args->profile, "Also list the time of every kernel");
   args->flags.Add(*command);
   command->callback([args] { Bench(*args); });
 }

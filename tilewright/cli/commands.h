@@ -11,6 +11,7 @@ void AddRunCommand(CLI::App& app);
 void AddCompileCommand(CLI::App& app);
 void AddInspectCommand(CLI::App& app);
 void AddBenchCommand(CLI::App& app);
+void AddProfileCommand(CLI::App& app);
 
 /// The exit status that a command ended with besides an exception: 0, or 1 for a failed comparison.
 int& ExitStatus();

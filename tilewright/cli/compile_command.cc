@@ -4,6 +4,7 @@
 
 #include "tilewright/cli/commands.h"
 #include "tilewright/cli/model_source.h"
+#include "tilewright/cli/report.h"
 #include "tilewright/driver/package.h"
 #include "tilewright/driver/text_file.h"
 #include "tilewright/support/file.h"
@@ -81,14 +82,6 @@ void Emit(const std::string& form, const CompiledModel& model, const CompileOpti
   }
 }
 
-void PrintTimes(const CompiledModel& model) {
-  double total = 0;
-  for (const PassRecord& r : model.times) total += r.milliseconds;
-  fmt::print("{:>10} {:>6}  pass (of kernels: all threads together)\n", "ms", "share");
-  for (const PassRecord& r : model.times)
-    fmt::print("{:>10.2f} {:>5.1f}%  {}\n", r.milliseconds, 100 * r.milliseconds / total, r.name);
-}
-
 /// What was compiled, in a sentence.
 std::string Summary(const CompiledModel& model, double seconds) {
   std::string text = fmt::format("in {:.2f} s: {} kernels", seconds, model.kernels.size());
@@ -112,7 +105,7 @@ void Compile(const CompileArgs& args) {
   options.progress = progress.Callback();
   const Stopwatch watch;
   const CompiledModel model = CompileFile(args.model, args.flags, options);
-  if (args.times) PrintTimes(model);
+  if (args.times) PrintPassTimes(model);
   options.target = model.target;
   if (!args.emit.empty()) return Emit(args.emit, model, options, args.output);
   if (stops) {

@@ -25,6 +25,7 @@ int Main(int argc, char** argv) {
   AddCompileCommand(app);
   AddInspectCommand(app);
   AddBenchCommand(app);
+  AddProfileCommand(app);
   try {
     app.parse(argc, argv);
     return ExitStatus();

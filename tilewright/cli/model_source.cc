@@ -92,6 +92,10 @@ std::map<std::string, int64_t> CompileFlags::Dims() const {
   return result;
 }
 
+std::map<std::string, int64_t> CompileFlags::RunDims(const std::string& path) const {
+  return IsModuleFile(path) ? Dims() : std::map<std::string, int64_t>();
+}
+
 bool IsModuleFile(const std::string& path) {
   char magic[8] = {};
   std::ifstream(path, std::ios::binary).read(magic, sizeof magic);

@@ -32,6 +32,8 @@ struct CompileFlags {
   /// Error TW4002 for a flag value that cannot be read.
   CompileOptions Options() const;
   std::map<std::string, int64_t> Dims() const;
+  /// Dims for the run: a compiled module takes them only then, a model has had them when it was compiled.
+  std::map<std::string, int64_t> RunDims(const std::string& path) const;
 };
 
 /// Whether the file is a compiled module (by content).

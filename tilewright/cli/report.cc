@@ -13,4 +13,12 @@ std::string SpecText(const runtime::TensorSpec& spec, const runtime::Program& pr
   return text + "]";
 }
 
+void PrintPassTimes(const CompiledModel& model) {
+  double total = 0;
+  for (const PassRecord& r : model.times) total += r.milliseconds;
+  fmt::print("{:>10} {:>6}  pass (of kernels: all threads together)\n", "ms", "share");
+  for (const PassRecord& r : model.times)
+    fmt::print("{:>10.2f} {:>5.1f}%  {}\n", r.milliseconds, 100 * r.milliseconds / total, r.name);
+}
+
 }  // namespace tilewright

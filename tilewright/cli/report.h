@@ -4,9 +4,13 @@
 
 #include <string>
 
+#include "tilewright/driver/compile.h"
 #include "tilewright/runtime/program.h"
 
 namespace tilewright {
+
+/// A table of what each pass of a compilation took.
+void PrintPassTimes(const CompiledModel& model);
 
 /// "f32[batch, 3, 224, 224]".
 std::string SpecText(const runtime::TensorSpec& spec, const runtime::Program& program);

@@ -57,14 +57,9 @@ ReadyModel LoadBinding(const RunArgs& args, const std::map<std::string, NDArray>
       });
 }
 
-/// Sizes for what a module leaves open; a model file was compiled for them.
-std::map<std::string, int64_t> ModuleDims(const RunArgs& args) {
-  return IsModuleFile(args.model) ? args.flags.Dims() : std::map<std::string, int64_t>();
-}
-
 /// The first input that can be an image: rank 4 with 3 channels.
 void SetImage(const RunArgs& args, const runtime::Program& program, std::map<std::string, NDArray>& given) {
-  const InputShapes shapes(program, ModuleDims(args));
+  const InputShapes shapes(program, args.flags.RunDims(args.model));
   for (size_t i = 0; i < program.inputs.size(); ++i) {
     const runtime::TensorSpec& spec = program.inputs[i];
     const std::vector<int64_t> shape = shapes.Shape(i);
@@ -80,7 +75,7 @@ void SetImage(const RunArgs& args, const runtime::Program& program, std::map<std
 
 void SetInputs(const RunArgs& args, runtime::Context& context, const std::map<std::string, NDArray>& given) {
   const runtime::Program& program = context.module().program();
-  const InputShapes shapes(program, ModuleDims(args), given);
+  const InputShapes shapes(program, args.flags.RunDims(args.model), given);
   bool generated = false;
   for (size_t i = 0; i < program.inputs.size(); ++i) {
     const runtime::TensorSpec& spec = program.inputs[i];

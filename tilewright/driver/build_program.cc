@@ -183,11 +183,9 @@ void ProgramBuilder::Launch(const FunctionCallNode& call, const Binding& b, int 
           symbols_.Convert(launch.workspace_bytes, launch.kernel.name()) * op.num_chunks;
       op.buffers.push_back(ArenaBuffer(launch.kernel.name() + ".private", kU8, {bytes}, bytes, step));
     }
-    std::string name = fmt::format("{}:{}", built_.infos.size(), launch.kernel.name());
     // The product is what the last launch computes; those before it prepare its arguments.
-    const bool main_launch = i + 1 == unit.lowered.launches.size();
-    built_.infos.push_back({name, unit.operators, main_launch ? unit.flops : 0});
-    Add(std::move(name), std::move(op));
+    if (i + 1 == unit.lowered.launches.size()) op.flops = symbols_.Convert(unit.flops, launch.kernel.name());
+    Add(fmt::format("{}:{}", launches_++, launch.kernel.name()), std::move(op));
   }
 }
 

@@ -20,7 +20,6 @@ struct BuiltProgram {
   std::vector<PreparedConstant> constants;
   int64_t parameter_bytes = 0;
   std::vector<PrimFunc> kernels;  ///< in the order of Program::kernels
-  std::vector<KernelInfo> infos;  ///< one per launch instruction
   MemorySummary memory;
 };
 

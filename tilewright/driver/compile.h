@@ -40,13 +40,6 @@ struct CompileOptions {
   int threads = 0;  ///< of the compiler; 0: as many as the machine offers
 };
 
-/// What is known of one kernel call of the program; for `bench --kernels`.
-struct KernelInfo {
-  std::string name;       ///< of the launch in the program
-  std::string operators;  ///< what was fused into it, "Conv+Relu"
-  double flops = 0;       ///< of the direct algorithm
-};
-
 /// Memory in bytes.
 struct MemorySummary {
   int64_t arena = 0;        ///< planned for intermediate values
@@ -65,7 +58,6 @@ struct CompiledModel {
   NDArray parameters;             ///< u8; one blob, in the program's layout
   std::vector<PrimFunc> kernels;  ///< lowered, in the order of Program::kernels
   std::vector<ObjectCode> objects;
-  std::vector<KernelInfo> kernel_infos;  ///< one per launch, in order
   MemorySummary memory;
   std::map<std::string, int> operators;  ///< of the imported graph, with counts
   double flops = 0;                      ///< of the direct algorithms, all operators

@@ -72,13 +72,12 @@ std::string OperatorNames(const GraphFunction& f) {
   return names;
 }
 
-double CountFlops(const GraphFunction& f) {
-  double total = 0;
+Expr CountFlops(const GraphFunction& f) {
+  Expr total = 0;
   for (const Binding& b : f->body.bindings) {
     auto& call = *b.operation.As<OpCallNode>();
     if (!call.op->flops) continue;
-    const Expr flops = call.op->flops(InferContext(*call.op, call.args, call.attrs, b.results[0]->origin));
-    total += double(AsInt(flops).value_or(0));
+    total = total + call.op->flops(InferContext(*call.op, call.args, call.attrs, b.results[0]->origin));
   }
   return total;
 }

@@ -20,7 +20,7 @@ struct KernelUnit {
   GraphFunction graph;
   std::vector<bool> constant_args;  ///< which arguments are constants, the same in every call
   std::string operators;            ///< "Conv+Relu"
-  double flops = 0;                 ///< of the direct algorithms, for constant shapes
+  Expr flops = 0;                   ///< of the direct algorithms
   PrimFunc unscheduled;
   PrimFunc scheduled;
   Trace trace;

@@ -130,7 +130,6 @@ class Pipeline {
     Timed("BuildProgram", [&] { built = BuildProgram(model_.module, kernels_, unit_of_); });
     model_.program = std::move(built.program);
     model_.kernels = std::move(built.kernels);
-    model_.kernel_infos = std::move(built.infos);
     model_.memory = built.memory;
     if (GenerateCode()) return;
     Timed("PrepareConstants", [&] {

@@ -132,6 +132,7 @@ class ProgramBuilder {
   const KernelSet& kernels_;
   const std::map<std::string, size_t>& unit_of_;
   BuiltProgram built_;
+  size_t launches_ = 0;  ///< emitted
   std::unordered_map<const ValueNode*, Place> places_;
   std::unordered_map<const ValueNode*, Value> view_of_;
   ShapeSymbols symbols_;

@@ -354,6 +354,9 @@ tw_status tw_context_profile_entry(const tw_context* context, int32_t index, tw_
     out->runs = entry.runs;
     out->sum_ns = entry.sum_ns;
     out->min_ns = entry.min_ns;
+    const rt::LaunchWork work = context->context.Work(i);
+    out->flops = work.flops;
+    out->bytes = work.bytes;
   });
 }
 

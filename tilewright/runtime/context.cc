@@ -99,6 +99,8 @@ class Context::Impl {
   int num_threads_;
   bool has_run_ = false;
   std::vector<ProfileEntry> profile_;
+  std::vector<TraceEvent> trace_;  // its capacity is the room
+  LaunchWork Work(size_t instruction) const;
 
  private:
   static IoTensor& Checked(const std::vector<std::unique_ptr<IoTensor>>& list, size_t index,
@@ -175,6 +177,7 @@ class Context::Impl {
   std::vector<uint32_t> place_of_;     // per buffer: the buffer whose place in memory it has, after exchanges
   std::vector<int64_t> displacement_;  // per buffer: bytes from its place
   uint64_t nested_ns_ = 0;             // time of the steps inside of the one being timed
+  std::chrono::steady_clock::time_point run_start_;
   // Grows whenever a pointer or a symbol's value changes, so that steps resolved before are resolved again.
   uint64_t epoch_ = 1;
   bool initialised_ = false;  // a run has succeeded, so that instructions marked `once` are done
@@ -217,7 +220,10 @@ Context::Impl::Impl(std::shared_ptr<const Module> module, const ContextOptions& 
   for (Step& step : steps_) {
     if (const auto* loop = std::get_if<LoopOp>(&step.instruction->op)) FindMovedSteps(step, *loop);
   }
-  if (options.profile) profile_.resize(steps_.size());
+  if (options.profile) {
+    profile_.resize(steps_.size());
+    trace_.reserve(options.trace_events);
+  }
 }
 
 void Context::Impl::OpenDevices() {
@@ -396,6 +402,8 @@ void Context::Impl::Run() {
   sink_.message.store(nullptr, std::memory_order_relaxed);
   device_sink_.message.store(nullptr, std::memory_order_relaxed);
   std::fill(symbols_.begin(), symbols_.end(), kUnboundSymbol);
+  trace_.clear();
+  if (!profile_.empty()) run_start_ = std::chrono::steady_clock::now();
   try {
     RunRange(0, steps_.size());
     for (size_t d = 1; d < sessions_.size(); ++d) sessions_[d]->Synchronize();
@@ -425,16 +433,38 @@ void Context::Impl::RunRange(size_t begin, size_t end) {
 // The time of branches and bodies belongs to the instructions in them.
 void Context::Impl::RunTimed(size_t index) {
   const uint64_t before = std::exchange(nested_ns_, 0);
-  auto start = std::chrono::steady_clock::now();
+  const auto nanoseconds = [](std::chrono::steady_clock::duration d) {
+    return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(d).count());
+  };
+  const auto start = std::chrono::steady_clock::now();
   RunStep(steps_[index]);
-  auto elapsed = std::chrono::steady_clock::now() - start;
-  auto ns = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(elapsed).count());
+  const uint64_t ns = nanoseconds(std::chrono::steady_clock::now() - start);
   const uint64_t own = ns - std::min(ns, nested_ns_);
   ProfileEntry& entry = profile_[index];
   entry.min_ns = entry.runs == 0 ? own : std::min(entry.min_ns, own);
   entry.sum_ns += own;
   ++entry.runs;
   nested_ns_ = before + ns;
+  if (trace_.size() < trace_.capacity()) {
+    trace_.push_back({static_cast<uint32_t>(index), nanoseconds(start - run_start_), ns});
+  }
+}
+
+LaunchWork Context::Impl::Work(size_t index) const {
+  LaunchWork work;
+  if (!has_run_) return work;
+  const auto& op = program_.instructions.at(index).op;
+  std::vector<uint32_t> buffers;
+  if (const auto* launch = std::get_if<LaunchOp>(&op)) {
+    work.flops = Evaluate(launch->flops);
+    buffers = launch->buffers;
+  } else if (const auto* copy = std::get_if<CopyOp>(&op)) {
+    buffers = {copy->source, copy->destination};
+  }
+  std::sort(buffers.begin(), buffers.end());
+  buffers.erase(std::unique(buffers.begin(), buffers.end()), buffers.end());
+  for (uint32_t b : buffers) work.bytes += static_cast<uint64_t>(Evaluate(program_.buffers[b].bytes));
+  return work;
 }
 
 void Context::Impl::Execute(Step&, const AllocOp& op) {
@@ -731,5 +761,7 @@ uint64_t Context::MemoryBytes() const { return impl_->MemoryBytes(); }
 int Context::num_threads() const { return impl_->num_threads_; }
 std::span<const ProfileEntry> Context::profile() const { return impl_->profile_; }
 void Context::ResetProfile() { std::fill(impl_->profile_.begin(), impl_->profile_.end(), ProfileEntry{}); }
+std::span<const TraceEvent> Context::trace() const { return impl_->trace_; }
+LaunchWork Context::Work(size_t instruction) const { return impl_->Work(instruction); }
 
 }  // namespace tilewright::runtime

@@ -16,6 +16,8 @@ namespace tilewright::runtime {
 struct ContextOptions {
   int num_threads = 0;  // 0: the process's default (ThreadPool::DefaultNumThreads)
   bool profile = false;
+  // Room for a record of the last run, in events; of a longer run the beginning is kept. Needs `profile`.
+  size_t trace_events = 0;
 };
 
 // A compact tensor in host memory.
@@ -31,6 +33,19 @@ struct ProfileEntry {
   uint64_t runs = 0;
   uint64_t sum_ns = 0;
   uint64_t min_ns = 0;
+};
+
+// One instruction of the last run: begun `start_ns` after the run, and how long it took with what it holds.
+struct TraceEvent {
+  uint32_t instruction = 0;
+  uint64_t start_ns = 0;
+  uint64_t ns = 0;
+};
+
+// What one launch has to do, at the sizes of the last run.
+struct LaunchWork {
+  int64_t flops = 0;   // of the direct algorithm; 0 where the compiler counts none
+  uint64_t bytes = 0;  // of the distinct buffers that it reads or writes
 };
 
 // Not thread-safe; contexts of one module are independent. All members throw RuntimeError on misuse.
@@ -64,6 +79,10 @@ class Context {
   // One entry per instruction; empty unless the context profiles.
   std::span<const ProfileEntry> profile() const;
   void ResetProfile();
+  // The instructions of the last run in the order in which they ended; empty without `trace_events`.
+  std::span<const TraceEvent> trace() const;
+  // Zeros for an instruction that is no launch or copy, and before the first run.
+  LaunchWork Work(size_t instruction) const;
 
  private:
   class Impl;

@@ -171,6 +171,39 @@ TEST(Context, ProfilesOnRequest) {
   }
   context.ResetProfile();
   EXPECT_EQ(context.profile()[1].runs, 0u);
+  EXPECT_TRUE(context.trace().empty());
+}
+
+TEST(Context, RecordsTheLastRun) {
+  Program program = ScaleTwiceProgram();
+  std::get<LaunchOp>(program.instructions[1].op).flops = 32;
+  std::get<LaunchOp>(program.instructions[2].op).buffers = {0, 1, 3, 0};
+  auto module = Module::FromProgram("scale", program, {&Scale, &Check}, Weights(), nullptr);
+  Context context(module, {.profile = true, .trace_events = 8});
+  EXPECT_EQ(context.Work(1).bytes, 0u);
+  const std::vector<float> x = Ramp(32);
+  context.SetInput(0, x.data(), 128);
+  for (int i = 0; i < 3; ++i) context.Run();
+  ASSERT_EQ(context.trace().size(), 3u);
+  uint64_t end = 0;
+  for (uint32_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(context.trace()[i].instruction, i);
+    EXPECT_GE(context.trace()[i].start_ns, end);
+    end = context.trace()[i].start_ns + context.trace()[i].ns;
+  }
+  EXPECT_EQ(context.Work(0).flops, 0);
+  EXPECT_EQ(context.Work(1).flops, 32);
+  EXPECT_EQ(context.Work(1).bytes, 128u + 16u + 128u);
+  EXPECT_EQ(context.Work(2).bytes, 128u + 16u + 128u) << "a buffer counts once";
+}
+
+TEST(Context, RecordsAsMuchAsThereIsRoomFor) {
+  Context context(ScaleModule(), {.profile = true, .trace_events = 2});
+  const std::vector<float> x = Ramp(32);
+  context.SetInput(0, x.data(), 128);
+  context.Run();
+  ASSERT_EQ(context.trace().size(), 2u);
+  EXPECT_EQ(context.trace()[1].instruction, 1u);
 }
 
 TEST(Context, ContextsOfOneModuleRunSideBySide) {

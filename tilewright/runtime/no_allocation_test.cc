@@ -117,7 +117,7 @@ TEST(NoAllocation, OnThePathOfARun) {
   auto module = Module::FromProgram("copy", ScaleTwiceProgram(64), {&Copy, &Nothing},
                                     std::as_bytes(std::span(weights)), nullptr);
   for (bool profile : {false, true}) {
-    Context context(module, {.num_threads = 3, .profile = profile});
+    Context context(module, {.num_threads = 3, .profile = profile, .trace_events = 64});
     alignas(64) static float other[256];
     std::vector<float> x(256, 1.0f);
     int64_t shape[] = {64, 4};

@@ -92,6 +92,7 @@ struct LaunchOp {
   std::vector<uint32_t> buffers;
   std::vector<ShapeExpr> dims;
   ShapeExpr num_chunks = 1;
+  ShapeExpr flops = 0;  // of the direct algorithm, for the profile
 };
 
 // Calls a registered host function on buffers in host memory.

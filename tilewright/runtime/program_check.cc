@@ -57,6 +57,7 @@ class Validator {
     }
     for (const ShapeExpr& e : op.dims) CheckExpr(e);
     CheckSize(op.num_chunks, "number of chunks");
+    CheckSize(op.flops, "number of FLOPs");
   }
   void operator()(const CallHostOp& op) {
     Require(device_ == 0, "calls a host function on a device");

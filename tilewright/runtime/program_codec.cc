@@ -172,6 +172,7 @@ struct PutOperation {
     PutList(out, op.buffers, PutIndex);
     PutList(out, op.dims, PutExpr);
     PutExpr(out, op.num_chunks);
+    PutExpr(out, op.flops);
   }
   void operator()(const CallHostOp& op) const {
     out.PutString(op.function);
@@ -243,6 +244,7 @@ decltype(Instruction::op) GetOperation(ByteReader& in, uint8_t opcode) {
       op.buffers = GetList(in, sizeof(uint32_t), GetIndex);
       op.dims = GetList(in, kLeastExprBytes, GetExpr);
       op.num_chunks = GetExpr(in);
+      op.flops = GetExpr(in);
       return op;
     }
     case Opcode::kCallHost: {

@@ -60,6 +60,7 @@ Program EverythingProgram() {
   branch.op = IfOp{6, 1, 1};
   p.instructions.insert(p.instructions.end(),
                         {loop, branch, Launch("yes", 0, {0, 2}, 1), Launch("no", 1, {0, 8}, 1)});
+  std::get<LaunchOp>(p.instructions[2].op).flops = n * 8;
   p.num_events = 1;
   p.bind_alignment = 16;
   return p;
@@ -73,6 +74,7 @@ TEST(Program, SurvivesARoundTrip) {
   EXPECT_EQ(ToString(q), ToString(p));
   EXPECT_EQ(EncodeProgram(q), bytes);
   EXPECT_EQ(q.bind_alignment, 16u);
+  EXPECT_EQ(std::get<LaunchOp>(q.instructions[2].op).flops, ShapeExpr::Symbol(0) * 8);
   EXPECT_EQ(q.symbols, p.symbols);
   EXPECT_EQ(q.devices, p.devices);
 }
@@ -144,7 +146,7 @@ TEST(Program, UnknownOpcodeIsRefusedByName) {
   p.instructions[0].name = "";
   std::vector<std::byte> bytes = EncodeProgram(p);
   // The last instruction: opcode, flags, device, stream, event, empty name, length, then launch operands.
-  size_t operands = 4 + (4 + 4) + 4 + 9;
+  size_t operands = 4 + (4 + 4) + 4 + 9 + 9;
   size_t at = bytes.size() - operands - 4 - 4 - 4 - 2 - 2 - 1 - 1;
   ASSERT_EQ(bytes[at], static_cast<std::byte>(Opcode::kLaunch));
   bytes[at] = std::byte{30};

@@ -169,13 +169,16 @@ TW_API int32_t tw_context_num_threads(const tw_context* context);
 
 /* ---- Profile ---- */
 
-/* The times of one instruction of the program since the context was created or the profile was reset. */
+/* The times of one instruction of the program since the context was created or the profile was reset, and the
+ * work that one execution of it does at the sizes of the last run. */
 typedef struct tw_profile_entry {
   const char* name; /* the kernel's or instruction's name */
   const char* kind; /* "launch", "copy", ... */
   uint64_t runs;
   uint64_t sum_ns;
   uint64_t min_ns;
+  int64_t flops;  /* of the direct algorithm; 0 where the compiler counts none */
+  uint64_t bytes; /* of the distinct buffers that it reads or writes */
 } tw_profile_entry;
 
 /* The number of entries, one an instruction in program order; 0 unless the context profiles. */
