@@ -149,6 +149,49 @@ TEST(Cache, WriteAfterDecompositionAtTheTop) {
   ExpectIllegal(s, [&] { s.CacheWrite({"C"}, BufferNamed(s, "C"), "register"); }, "TW1412", "C_init");
 }
 
+TEST(RFactor, LanesOfARow) {
+  const PrimFunc f = SoftmaxLike(5, 22);
+  Schedule s(f);
+  for (const char* name : {"Max", "Sum"}) {
+    const std::vector<LoopRef> k = s.Split(s.GetLoops({name})[1], {nullptr, 4});
+    const BlockRef lanes = s.RFactor({name}, k[1]);
+    EXPECT_EQ(lanes.name, std::string(name) + "_rf");
+    EXPECT_EQ(s.GetLoops({name}).size(), 2u);
+    const std::vector<LoopRef> l = s.GetLoops(lanes);
+    ASSERT_EQ(l.size(), 3u);
+    s.Vectorize(l[2]);
+    s.DecomposeReduction(lanes, l[1]);
+    // The lanes are a reduction like any other.
+    s.RFactor({name}, s.Split(s.GetLoops({name})[1], {nullptr, 2})[1]);
+  }
+  ExpectSameResult(f, s);
+}
+
+TEST(RFactor, TheOutermostOfSeveral) {
+  const PrimFunc f = PaddedConv(4, 3, 5, 1);
+  Schedule s(f);
+  const std::vector<LoopRef> l = s.GetLoops({"Conv"});
+  s.Reorder({l[3], l[0]});
+  const BlockRef chains = s.RFactor({"Conv"}, l[3]);
+  s.Parallel(s.GetLoops(chains).front());
+  ExpectSameResult(f, s);
+}
+
+TEST(RFactor, Illegal) {
+  const PrimFunc f = MatmulRelu(4, 4, 6);
+  Schedule s(f);
+  const std::vector<LoopRef> l = s.GetLoops({"C"});
+  ExpectIllegal(s, [&] { s.RFactor({"C"}, l[1]); }, "TW1415", "does not reduce");
+  ExpectIllegal(s, [&] { s.RFactor({"D"}, s.GetLoops({"D"})[0]); }, "TW1415", "no reduction");
+  ExpectIllegal(s, [&] { s.RFactor({"C"}, s.GetLoops({"D"})[0]); }, "TW1412", "not around");
+  s.DecomposeReduction({"C"}, l[2]);
+  ExpectIllegal(s, [&] { s.RFactor({"C"}, l[2]); }, "TW1415", "no reduction");
+  Schedule fused(f);
+  const std::vector<LoopRef> m = fused.GetLoops({"C"});
+  const LoopRef both = fused.Fuse({m[1], m[2]});
+  ExpectIllegal(fused, [&] { fused.RFactor({"C"}, both); }, "TW1415", "spatial and reduces at once");
+}
+
 TEST(DecomposeReduction, Illegal) {
   Schedule s(MatmulRelu(4, 4, 4));
   std::vector<LoopRef> l = s.GetLoops({"C"});

@@ -50,7 +50,7 @@ class RandomScheduler {
   }
 
   void Apply() {
-    switch (Below(20)) {
+    switch (Below(21)) {
       case 0:
       case 1:
         s_.Split(AnyLoop(), {nullptr, int64_t(1 + Below(6))});
@@ -110,6 +110,12 @@ class RandomScheduler {
         BlockRef b = AnyBlock();
         std::vector<LoopRef> l = s_.GetLoops(b);
         if (!l.empty()) s_.DecomposeReduction(b, l[Below(l.size())]);
+        break;
+      }
+      case 20: {
+        BlockRef b = AnyBlock();
+        std::vector<LoopRef> l = s_.GetLoops(b);
+        if (!l.empty()) s_.RFactor(b, l[Below(l.size())]);
         break;
       }
       case 18: {

@@ -115,6 +115,10 @@ class Schedule {
 
   /// Moves the initialisation of a reduction into a block of its own before `loop`. Returns that block.
   BlockRef DecomposeReduction(const BlockRef& block, const LoopRef& loop);
+  /// Gives every iteration of a reduction loop an accumulator of its own, in a new intermediate buffer whose
+  /// last axis is the loop; the block then adds these up. Returns the block that makes them, in which the
+  /// loop is spatial. Changes the order of the reduction.
+  BlockRef RFactor(const BlockRef& block, const LoopRef& loop);
   /// Splits a padding block into one that fills the border with the constant, placed before `loop`, and one
   /// that copies the interior. Returns the first.
   BlockRef DecomposePadding(const BlockRef& block, const LoopRef& loop);

@@ -155,6 +155,7 @@ const Applier kAppliers[] = {
      }},
     {"decompose_reduction",
      [](Environment& e) { e.Define(e.schedule().DecomposeReduction(e.Block(0), e.Loop(1))); }},
+    {"rfactor", [](Environment& e) { e.Define(e.schedule().RFactor(e.Block(0), e.Loop(1))); }},
     {"decompose_padding",
      [](Environment& e) { e.Define(e.schedule().DecomposePadding(e.Block(0), e.Loop(1))); }},
     {"blockize", [](Environment& e) { e.Define(e.schedule().Blockize(e.Loop(0))); }},
