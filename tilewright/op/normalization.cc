@@ -53,6 +53,11 @@ class Statistics {
     });
   }
 
+  /// f(kept index).
+  te::Tensor Each(const std::string& suffix, const std::function<te::Body(const Indices&)>& f) const {
+    return ctx_.Intermediate(suffix, kept_, f);
+  }
+
  private:
   const LowerContext& ctx_;
   std::vector<Expr> shape_, kept_, extents_;
@@ -61,12 +66,19 @@ class Statistics {
 
 Expr ReadWide(const LowerContext& ctx, const Indices& i) { return ToCompute(ctx.Read(0, i)); }
 
+/// e^x for x <= 0, with 0 for what is no normal number: beside the largest addend of the sum, 1, that is
+/// nothing, and arithmetic on subnormal numbers takes a hundred cycles where masked elements are many.
+Expr ExpOrZero(const Expr& x) {
+  const Expr least = MakeConst(x.dtype(), x.dtype().bits == 64 ? -708.0 : -87.0);
+  return MakeSelect(x < least, MakeConst(x.dtype(), 0.0), MakeCall(Intrinsic::k_exp, {Max(x, least)}));
+}
+
 /// e^(x - max), and its sum, as stages.
 std::vector<te::Tensor> LowerSoftmax(const LowerContext& ctx, bool logarithm) {
   Statistics over(ctx, {ctx.Attr<AxisAttrs>().axis});
   te::Tensor max = over.Reduce("max", te::Combiner::kMax, [&](const Indices& i) { return ReadWide(ctx, i); });
   auto shifted = [&](const Indices& i) { return ReadWide(ctx, i) - max(over.Kept(i)); };
-  auto exp = [&](const Indices& i) { return MakeCall(Intrinsic::k_exp, {shifted(i)}); };
+  auto exp = [&](const Indices& i) { return ExpOrZero(shifted(i)); };
   const DataType result = ctx.OutputType().dtype;
   if (logarithm) {
     te::Tensor sum = over.Reduce("sum", te::Combiner::kSum, exp);
@@ -76,7 +88,8 @@ std::vector<te::Tensor> LowerSoftmax(const LowerContext& ctx, bool logarithm) {
   }
   te::Tensor e = ctx.Intermediate("exp", ctx.InputType(0).shape, exp);
   te::Tensor sum = over.Reduce("sum", te::Combiner::kSum, [&](const Indices& i) { return e(i); });
-  return {ctx.Compute([&](const Indices& i) { return MakeCast(result, e(i) / sum(over.Kept(i))); })};
+  te::Tensor scale = over.Each("scale", [&](const Indices& i) { return MakeConst(e.dtype(), 1.0) / sum(i); });
+  return {ctx.Compute([&](const Indices& i) { return MakeCast(result, e(i) * scale(over.Kept(i))); })};
 }
 
 TW_OP(Softmax) = OpDef{
@@ -121,10 +134,12 @@ std::vector<te::Tensor> LowerNorm(const LowerContext& ctx, bool centred) {
     Expr d = offset(i);
     return d * d;
   });
-  return {ctx.Compute([&](const Indices& i) {
-    Expr variance = square(over.Kept(i)) / count + MakeConst(wide, attrs.epsilon);
-    return MakeCast(ctx.OutputType().dtype, offset(i) / MakeCall(Intrinsic::k_sqrt, {variance}));
-  })};
+  te::Tensor scale = over.Each("scale", [&](const Indices& i) {
+    Expr variance = square(i) / count + MakeConst(wide, attrs.epsilon);
+    return MakeConst(wide, 1.0) / MakeCall(Intrinsic::k_sqrt, {variance});
+  });
+  return {ctx.Compute(
+      [&](const Indices& i) { return MakeCast(ctx.OutputType().dtype, offset(i) * scale(over.Kept(i))); })};
 }
 
 TW_OP(MeanVarianceNormalization) = OpDef{

@@ -3,6 +3,7 @@
 
 #include "tilewright/graph/op_def.h"
 #include "tilewright/graph/rewrite.h"
+#include "tilewright/transform/row_groups.h"
 
 namespace tilewright {
 
@@ -21,8 +22,12 @@ class Fuser {
 
   /// The function with calls of fused functions, which enter `module`; `count` numbers them.
   GraphFunction Run(IRModule& module, int& count) {
+    std::unordered_map<const Binding*, std::vector<const Binding*>> row_groups;  // by their first call
+    for (auto& group : FindRowGroups(f_->body)) row_groups[group.front()] = std::move(group);
     for (const Binding& b : f_->body.bindings) {
-      if (b.operation.As<OpCallNode>()) Place(b);
+      if (!b.operation.As<OpCallNode>() || group_of_.contains(&b)) continue;
+      Place(b);
+      if (auto it = row_groups.find(&b); it != row_groups.end()) JoinRows(it->second);
     }
     GraphFunctionNode main = *f_;
     main.body.bindings.clear();
@@ -56,6 +61,14 @@ class Fuser {
     }
     groups_.push_back({{}, call.op->pattern, true});
     Join(groups_.size() - 1, b, call.op->pattern);
+  }
+
+  /// The other calls of a row group join its first.
+  void JoinRows(const std::vector<const Binding*>& group) {
+    const size_t id = group_of_.at(group.front());
+    for (size_t i = 1; i < group.size(); ++i) {
+      Join(id, *group[i], group[i]->operation.As<OpCallNode>()->op->pattern);
+    }
   }
 
   void Join(size_t id, const Binding& b, FusePattern pattern) {

@@ -108,5 +108,54 @@ TEST(FuseOps, ADetourIsNotFusedAround) {
   EXPECT_THAT(Fused(m, {m.Call("Mul", {y, s})}), ElementsAre("MatMul", "Softmax Mul"));
 }
 
+/// (x - mean) / sqrt(variance + 1) * scale, spelled out.
+Value SpelledNorm(TestModule& m, const Value& x, std::vector<int64_t> axes) {
+  const Annotations reduce = {{"axes", axes}, {"keepdims", true}};
+  Value d = m.Call("Sub", {x, m.Call("ReduceMean", {x}, reduce)});
+  Value variance = m.Call("ReduceMean", {m.Call("Mul", {d, d})}, reduce);
+  Value deviation = m.Call("Sqrt", {m.Call("Add", {variance, m.RandomConstant({1}, 1)})});
+  return m.Call("Mul", {m.Call("Div", {d, deviation}), m.RandomConstant({8}, 2)});
+}
+
+TEST(FuseOps, ASpelledNormalisationIsOneGroup) {
+  const std::string norm = "ReduceMean Sub Mul ReduceMean Add Sqrt Div Mul";
+  TestModule m;
+  Value x = m.Input({2, 4, 8});
+  Value y = SpelledNorm(m, x, {2});
+  Value z = m.Call("MatMul", {y, m.RandomConstant({8, 8}, 3)});
+  EXPECT_THAT(Fused(m, {m.Call("Add", {z, y})}), ElementsAre(norm, "MatMul Add"));
+  TestModule two;
+  EXPECT_THAT(Fused(two, {SpelledNorm(two, two.Input({2, 4, 8}), {1, 2})}), ElementsAre(norm));
+}
+
+TEST(FuseOps, RowsTakeWhatMakesThem) {
+  TestModule m;
+  Value x = m.Call("Abs", {m.Input({4, 8})});
+  Value sum = m.Call("ReduceSum", {x}, {{"axes", std::vector<int64_t>{1}}, {"keepdims", true}});
+  EXPECT_THAT(Fused(m, {m.Call("Sqrt", {sum})}), ElementsAre("Abs ReduceSum Sqrt"));
+}
+
+TEST(FuseOps, ARowGroupHasOneResult) {
+  // The mean is a result too: what follows has none that stands for all.
+  TestModule m;
+  Value x = m.Input({4, 8});
+  Value mean = m.Call("ReduceMean", {x}, {{"axes", std::vector<int64_t>{1}}, {"keepdims", true}});
+  Value d = m.Call("Relu", {m.Call("Sub", {x, mean})});
+  EXPECT_THAT(Fused(m, {mean, d}), ElementsAre("ReduceMean", "Sub Relu"));
+}
+
+TEST(FuseOps, RowGroupsDoNotReachAroundOthers) {
+  // The product depends on the group and is none of it; what needs both comes after.
+  TestModule m;
+  Value x = m.Input({8, 8});
+  Value sum = m.Call("ReduceSum", {x}, {{"axes", std::vector<int64_t>{1}}, {"keepdims", true}});
+  Value d = m.Call("Sub", {x, sum});
+  Value p = m.Call("MatMul", {d, d});
+  Value both = m.Call("Add", {m.Call("Exp", {d}), p});
+  for (const std::string& group : Fused(m, {both})) {
+    EXPECT_FALSE(group.starts_with("ReduceSum") && group.find("Add") != std::string::npos) << group;
+  }
+}
+
 }  // namespace
 }  // namespace tilewright

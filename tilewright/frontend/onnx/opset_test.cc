@@ -66,6 +66,22 @@ TEST(Opset, BinaryOperatorsBroadcastByAxisUpTo6) {
   ExpectImportError([&] { ImportProto(OneNode(7, "Add", {{2, 3, 2}, {3}})); }, "TW2102", {"Add"});
 }
 
+TEST(Opset, SmallPowersAreProducts) {
+  for (auto [power, operators] : std::vector<std::pair<double, size_t>>{{2, 1}, {3, 2}, {2.5, 1}, {-1, 1}}) {
+    ModelProto m = EmptyModel(13);
+    AddInput(m, "x", {2});
+    AddTensor(m, "power", {1})->set_float_data(0, float(power));
+    AddNode(m, "Pow", {"x", "power"}, {"y"});
+    AddOutput(m, "y");
+    const ImportedModel imported = ImportProto(m);
+    EXPECT_EQ(OperatorsOf(imported), power == 2 || power == 3 ? std::vector<std::string>(operators, "Mul")
+                                                              : std::vector<std::string>{"Pow"});
+    EXPECT_THAT(RunImported(imported, {Floats({2}, {1.5, 4})})[0].ToDoubles(),
+                ElementsAre(testing::DoubleNear(std::pow(1.5, power), 1e-5),
+                            testing::DoubleNear(std::pow(4, power), 1e-4)));
+  }
+}
+
 TEST(Opset, SliceSqueezeAndUnsqueeze) {
   const NDArray x = Counting({4, 1});
   NodeProto* n;

@@ -18,6 +18,10 @@ void ScheduleInjective(Schedule& s, const BlockRef& block, const RuleContext& co
 /// is one.
 void ScheduleReduction(Schedule& s, const BlockRef& block, const RuleContext& context);
 
+/// Schedules a kernel whose blocks all reduce along rows or compute with the rows and what was reduced of
+/// them (normalisation, soft maximum): row by row. Returns false, having changed nothing, for other kernels.
+bool ScheduleRows(Schedule& s, const RuleContext& context);
+
 /// Schedules a block of multiply-adds and the element-wise block that consumes it, `tail` (maybe the copy
 /// that CacheWrite made), as register tiles: `tail` is tiled, the product computes at the tile in scope
 /// "register", its reduction loops outside, its tile loops unrolled and vectorized. Returns false, having
@@ -54,6 +58,12 @@ struct TileBlocks {
 TileBlocks IsolateProduct(Schedule& s, const BlockRef& product);
 /// Computes the product, and the total of its runs, under the loop over the tail's tiles.
 void ComputeAtTile(Schedule& s, const TileBlocks& blocks, const LoopRef& tiles, int64_t lanes);
+/// Work below this many elements is not worth waking another thread: a fork and join costs about as much as a
+/// core does in a few microseconds, some ten thousand vector elements.
+int64_t ParallelThreshold(const Target& target);
+/// Makes vectors of an innermost loop: whole ones, and a last one that is shorter, or has a mask where the
+/// extent is not known. Returns the loop over whole vectors, if there is one.
+std::optional<LoopRef> VectorizeLine(Schedule& s, const LoopRef& line, int64_t lanes, const Target& target);
 /// Whether a packed constant is worth asking for ahead, panel by panel: it is too large to stay in the second
 /// level of cache from one inference to the next, and tiles that reuse a panel leave time to fetch the next.
 bool WantsPrefetch(const Buffer& constant, int64_t tiles_per_panel, const Target& target);

@@ -28,6 +28,34 @@ std::vector<LoopRef> SeparateLastTile(Schedule& s, const LoopRef& tiles, const E
   return s.LoopPartition(tiles, {FloorDiv(extent, Expr(tile))});
 }
 
+int64_t ParallelThreshold(const Target& target) { return 512 * target.VectorLanes(4); }
+
+std::optional<LoopRef> VectorizeLine(Schedule& s, const LoopRef& line, int64_t lanes, const Target& target) {
+  const Expr extent = s.Get(line).extent;
+  const auto known = AsInt(extent);
+  if (known && *known <= lanes) {
+    if (*known > 1) s.Vectorize(line);
+    return std::nullopt;
+  }
+  if (known) {
+    LoopRef whole = line;
+    if (*known % lanes) {
+      const std::vector<LoopRef> parts = s.LoopPartition(line, {Expr(*known / lanes * lanes)});
+      whole = parts[0];
+      s.Vectorize(parts[1]);
+    }
+    const std::vector<LoopRef> vectors = s.Split(whole, {Expr(nullptr), Expr(lanes)});
+    s.Vectorize(vectors[1]);
+    return vectors[0];
+  }
+  const std::vector<LoopRef> vectors = s.Split(line, {Expr(nullptr), Expr(lanes)});
+  const std::vector<LoopRef> parts = SeparateLastTile(s, vectors[0], extent, lanes);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (i == 0 || target.has_masked_memory) s.Vectorize({s.Get(parts[i]).body.As<ForNode>()->var});
+  }
+  return parts[0];
+}
+
 bool WantsPrefetch(const Buffer& constant, int64_t tiles_per_panel, const Target& target) {
   int64_t bytes = constant.dtype().bytes();
   for (const Expr& e : constant.shape()) bytes *= AsInt(e).value_or(0);

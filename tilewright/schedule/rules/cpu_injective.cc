@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "tilewright/schedule/bounds.h"
 #include "tilewright/schedule/rules/cpu.h"
 
 namespace tilewright::cpu {
@@ -28,10 +31,6 @@ bool DirectlyNested(const Schedule& s, const std::vector<LoopRef>& loops) {
   return true;
 }
 
-/// Work below this many elements is not worth waking another thread: a fork and join costs about as much as a
-/// core does in a few microseconds, some ten thousand vector elements.
-int64_t ParallelThreshold(const Target& target) { return 512 * target.VectorLanes(4); }
-
 /// Cuts the loops of a block that fills a border where the interior begins and ends, axis by axis, so that no
 /// part tests its position; the part within all bounds is empty. Returns the blocks.
 std::vector<BlockRef> CutBorder(Schedule& s, const BlockRef& fill, const BlockNode& whole,
@@ -49,6 +48,19 @@ std::vector<BlockRef> CutBorder(Schedule& s, const BlockRef& fill, const BlockNo
   }
   parts.push_back(rest);
   return parts;
+}
+
+/// Element-wise work whose innermost extent is not known before the kernel runs.
+void ScheduleOpenLine(Schedule& s, const std::vector<LoopRef>& outer, LoopRef line, int64_t lanes,
+                      const Target& target) {
+  if (!outer.empty()) {
+    VectorizeLine(s, line, lanes, target);
+    s.Parallel(outer.size() > 1 ? s.Fuse(outer) : outer.front());
+    return;
+  }
+  // Whole vectors in blocks that are worth a thread each.
+  const std::optional<LoopRef> vectors = VectorizeLine(s, line, lanes, target);
+  s.Parallel(s.Split(*vectors, {Expr(nullptr), Expr(ParallelThreshold(target) / lanes)})[0]);
 }
 
 }  // namespace
@@ -88,6 +100,8 @@ void ScheduleInjective(Schedule& s, const BlockRef& block, const RuleContext& co
   }
   int64_t elements = 1;
   for (const LoopRef& l : loops) elements *= std::max<int64_t>(1, ConstExtent(s, l));
+  const bool open =
+      std::any_of(loops.begin(), loops.end(), [&](const LoopRef& l) { return !AsInt(s.Get(l).extent); });
   const int64_t lanes = context.target.VectorLanes(int(node.writes.front().buffer.dtype().element_bytes()));
   const bool line = IsPointwise(node);
 
@@ -97,6 +111,7 @@ void ScheduleInjective(Schedule& s, const BlockRef& block, const RuleContext& co
     inner = s.Fuse(loops);
     outer.clear();
   }
+  if (!AsInt(s.Get(inner).extent)) return ScheduleOpenLine(s, outer, inner, lanes, context.target);
   const int64_t extent = ConstExtent(s, inner);
   if (extent > lanes && extent % lanes) {
     // Whole vectors first; what is left over runs element by element in a copy of its own.
@@ -111,7 +126,7 @@ void ScheduleInjective(Schedule& s, const BlockRef& block, const RuleContext& co
   } else {
     outer.push_back(inner);
   }
-  if (outer.empty() || elements < ParallelThreshold(context.target)) return;
+  if (outer.empty() || (!open && elements < ParallelThreshold(context.target))) return;
   s.Parallel(outer.size() > 1 ? s.Fuse(outer) : outer.front());
 }
 
@@ -123,6 +138,8 @@ void ScheduleReduction(Schedule& s, const BlockRef& block, const RuleContext& co
   for (size_t i = 0; i < loops.size(); ++i) {
     (node.iter_vars[i].kind == IterKind::kReduce ? reduced : kept).push_back(loops[i]);
   }
+  const bool open =
+      std::any_of(loops.begin(), loops.end(), [&](const LoopRef& l) { return !AsInt(s.Get(l).extent); });
   int64_t work = 1;
   for (const LoopRef& l : loops) work *= std::max<int64_t>(1, ConstExtent(s, l));
   const int64_t lanes = context.target.VectorLanes(int(node.writes.front().buffer.dtype().element_bytes()));
@@ -141,7 +158,7 @@ void ScheduleReduction(Schedule& s, const BlockRef& block, const RuleContext& co
     s.Vectorize(parts[1]);
     s.DecomposeReduction(block, reduced.front());
   }
-  if (!kept.empty() && work >= ParallelThreshold(context.target)) {
+  if (!kept.empty() && (open || work >= ParallelThreshold(context.target))) {
     s.Parallel(kept.size() > 1 ? s.Fuse(kept) : kept.front());
   }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/schedule/rules/rules.h"
 
+#include <algorithm>
+
 #include "tilewright/schedule/rewriter.h"
 #include "tilewright/schedule/rules/cpu.h"
 
@@ -40,6 +42,21 @@ int WritersOf(const Schedule& s, const Buffer& buffer) {
   return writers;
 }
 
+/// Whether to compute `producer` anew for every element of a consumer that has more of them costs more than
+/// to keep its values.
+bool WorthKeeping(const BlockNode& producer, const BlockNode& consumer) {
+  size_t own = 0, of_consumer = 0;  // axes longer than 1
+  for (const IterVar& iv : producer.iter_vars) own += !IsInt(iv.dom.extent, 1);
+  for (const IterVar& iv : consumer.iter_vars) of_consumer += !IsInt(iv.dom.extent, 1);
+  if (own >= of_consumer) return false;
+  bool costly = false;
+  PreOrderExprs(producer.body, [&](const Expr& e) {
+    auto* binary = e.As<BinaryNode>();
+    costly |= e.kind() == ExprKind::kCall || (binary && binary->op == BinaryOp::kDiv);
+  });
+  return costly;
+}
+
 /// Puts cheap producers into their consumers: blocks that write an intermediate, read by injective work only
 /// once, or by anything when they only rearrange.
 void InlineProducers(Schedule& s) {
@@ -47,6 +64,7 @@ void InlineProducers(Schedule& s) {
     if (!IsInjective(s.Get(block)) || IsScheduled(s, block)) continue;
     const std::vector<BlockRef> consumers = s.Consumers(block);
     if (consumers.size() != 1 || !IsInjective(s.Get(consumers.front()))) continue;
+    if (WorthKeeping(s.Get(block), s.Get(consumers.front()))) continue;
     // What another block goes on to write is more than this block's value.
     if (WritersOf(s, s.Get(block).writes.front().buffer) > 1) continue;
     if (IsScheduled(s, consumers.front())) continue;
@@ -68,6 +86,10 @@ void ApplyRules(Schedule& s, const RuleContext& context) {
     if (rule == "conv" || rule == "pool") cpu::ScheduleConv(s, block, context);
   }
   InlineProducers(s);
+  const std::vector<BlockRef> rest = s.Blocks();
+  const bool all_left =
+      std::none_of(rest.begin(), rest.end(), [&](const BlockRef& b) { return IsScheduled(s, b); });
+  if (all_left && cpu::ScheduleRows(s, context)) return;
   for (const BlockRef& block : s.Blocks()) {
     if (IsScheduled(s, block)) continue;
     const BlockNode& node = s.Get(block);
