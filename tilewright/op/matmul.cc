@@ -59,16 +59,66 @@ Expr ReadMatrix(const LowerContext& ctx, size_t i, const Indices& out, Expr row,
   return ToCompute(ctx.Read(i, at));
 }
 
+/// How the product's own stages number its elements: as the result does, or, where all matrices of `a` meet
+/// one matrix `b`, with the rows of all of them in one axis: many rows make better tiles than many matrices.
+class ProductAxes {
+ public:
+  explicit ProductAxes(const LowerContext& ctx, const MatMulAttrs& attrs) : shape_(ctx.OutputType().shape) {
+    const size_t rank = shape_.size();
+    if (ctx.InputType(1).rank() != 2 || rank < 3 || attrs.transpose_a || !ctx.OutputType().layout.natural())
+      return;
+    int64_t rows = 1, last = 1;
+    for (size_t d = 0; d + 1 < rank; ++d) {
+      last = AsInt(shape_[d]).value_or(0);
+      rows *= last;
+    }
+    joined_ = rows > last && last > 0;
+    if (joined_) stages_ = {Expr(rows), shape_.back()};
+  }
+
+  bool joined() const { return joined_; }
+  const std::vector<Expr>& shape() const { return joined_ ? stages_ : shape_; }
+  /// Indices of the result from those of a stage, and back.
+  Indices ToResult(const Indices& i) const {
+    if (!joined_) return i;
+    Indices out = {i[1]};
+    Expr row = i[0];
+    for (size_t d = shape_.size() - 1; d-- > 0;) {
+      out.insert(out.begin(), d > 0 ? FloorMod(row, shape_[d]) : row);
+      row = FloorDiv(row, shape_[d]);
+    }
+    return out;
+  }
+  Indices ToStage(const Indices& i) const {
+    if (!joined_) return i;
+    Expr row = 0;
+    for (size_t d = 0; d + 1 < i.size(); ++d) row = row * shape_[d] + i[d];
+    return {row, i.back()};
+  }
+
+ private:
+  std::vector<Expr> shape_, stages_;
+  bool joined_ = false;
+};
+
+/// One of the product's stages, which holds the result or leads to it.
+te::Tensor ProductStage(const LowerContext& ctx, const ProductAxes& axes,
+                        const std::function<te::Body(const Indices&)>& f, Annotations annotations,
+                        const std::string& suffix) {
+  if (axes.joined()) return ctx.Intermediate("rows", axes.shape(), f, std::move(annotations));
+  return ctx.Compute(f, 0, std::move(annotations), suffix);
+}
+
 /// The product as a sum over runs of the inner dimension, each run a product of its own.
-te::Tensor ProductOfRuns(const LowerContext& ctx, const MatMulAttrs& attrs, int64_t k, int64_t run,
-                         const std::string& suffix) {
-  std::vector<Expr> shape = ctx.OutputType().shape;
+te::Tensor ProductOfRuns(const LowerContext& ctx, const MatMulAttrs& attrs, const ProductAxes& axes,
+                         int64_t k, int64_t run, const std::string& suffix) {
+  std::vector<Expr> shape = axes.shape();
   shape.insert(shape.begin(), Expr(k / run));
   te::Tensor runs =
       ctx.Intermediate("runs", shape,
                        [&](const Indices& i) {
                          IterVar r = te::ReduceAxis(Expr(run), "k");
-                         const Indices out(i.begin() + 1, i.end());
+                         const Indices out = axes.ToResult(Indices(i.begin() + 1, i.end()));
                          const size_t rank = out.size();
                          const Expr depth = i[0] * Expr(run) + r.var;
                          Expr a = ReadMatrix(ctx, 0, out, out[rank - 2], depth, attrs.transpose_a);
@@ -76,30 +126,29 @@ te::Tensor ProductOfRuns(const LowerContext& ctx, const MatMulAttrs& attrs, int6
                          return te::Sum(a * b, {r});
                        },
                        {{"rule", std::string("matmul")}, {"runs", true}});
-  return ctx.Compute(
-      [&](const Indices& i) {
-        IterVar r = te::ReduceAxis(Expr(k / run), "run");
-        Indices at = {r.var};
-        at.insert(at.end(), i.begin(), i.end());
-        return te::Sum(runs(at), {r});
-      },
-      0, {}, suffix);
+  auto total = [&](const Indices& i) {
+    IterVar r = te::ReduceAxis(Expr(k / run), "run");
+    Indices at = {r.var};
+    at.insert(at.end(), i.begin(), i.end());
+    return te::Sum(runs(at), {r});
+  };
+  return ProductStage(ctx, axes, total, {}, suffix);
 }
 
 /// The product as one chain per element.
-te::Tensor ProductOfChains(const LowerContext& ctx, const MatMulAttrs& attrs, const Expr& k,
-                           const std::string& suffix) {
-  return ctx.Compute(
-      [&](const Indices& i) -> te::Body {
-        // No iteration would set the initial value.
-        if (IsInt(k, 0)) return MakeConst(ComputeType(ctx.OutputType().dtype), 0);
-        IterVar r = te::ReduceAxis(k, "k");
-        const size_t rank = i.size();
-        Expr a = ReadMatrix(ctx, 0, i, i[rank - 2], r.var, attrs.transpose_a);
-        Expr b = ReadMatrix(ctx, 1, i, r.var, i[rank - 1], attrs.transpose_b);
-        return te::Sum(a * b, {r});
-      },
-      0, {{"rule", std::string("matmul")}}, suffix);
+te::Tensor ProductOfChains(const LowerContext& ctx, const MatMulAttrs& attrs, const ProductAxes& axes,
+                           const Expr& k, const std::string& suffix) {
+  auto chain = [&](const Indices& i) -> te::Body {
+    // No iteration would set the initial value.
+    if (IsInt(k, 0)) return MakeConst(ComputeType(ctx.OutputType().dtype), 0);
+    IterVar r = te::ReduceAxis(k, "k");
+    const Indices out = axes.ToResult(i);
+    const size_t rank = out.size();
+    Expr a = ReadMatrix(ctx, 0, out, out[rank - 2], r.var, attrs.transpose_a);
+    Expr b = ReadMatrix(ctx, 1, out, r.var, out[rank - 1], attrs.transpose_b);
+    return te::Sum(a * b, {r});
+  };
+  return ProductStage(ctx, axes, chain, {{"rule", std::string("matmul")}}, suffix);
 }
 
 std::vector<te::Tensor> LowerMatMul(const LowerContext& ctx) {
@@ -110,8 +159,11 @@ std::vector<te::Tensor> LowerMatMul(const LowerContext& ctx) {
   const bool rounds = ComputeType(result) != result;
   const bool cut = AsInt(k) && run < *AsInt(k) && ctx.OutputType().layout.natural();
   const std::string suffix = rounds ? ".matmul" : "";
-  te::Tensor product =
-      cut ? ProductOfRuns(ctx, attrs, *AsInt(k), run, suffix) : ProductOfChains(ctx, attrs, k, suffix);
+  const ProductAxes axes(ctx, attrs);
+  te::Tensor product = cut ? ProductOfRuns(ctx, attrs, axes, *AsInt(k), run, suffix)
+                           : ProductOfChains(ctx, attrs, axes, k, suffix);
+  if (axes.joined())
+    return {ctx.Compute([&](const Indices& i) { return MakeCast(result, product(axes.ToStage(i))); })};
   if (!rounds) return {product};
   return {ctx.Compute([&](const Indices& i) { return MakeCast(result, AtLogical(ctx, product, i)); })};
 }

@@ -314,6 +314,13 @@ inline std::vector<OpCase> ProductCases() {
       MatMulCase("column", {kF32, {17, 40}}, {kF32, {40, 1}}, false, false, {17, 1}),
       MatMulCase("batch", {kF32, {2, 3, 4, 5}}, {kF32, {3, 5, 6}}, false, false, {2, 3, 4, 6}),
       MatMulCase("batch_broadcast", {kF32, {2, 1, 4, 5}}, {kF32, {1, 3, 5, 6}}, false, false, {2, 3, 4, 6}),
+      // The rows of all matrices meet one matrix.
+      MatMulCase("joined_rows", {kF32, {35, 1, 20}}, {kF32, {20, 33}}, false, false, {35, 1, 33}),
+      MatMulCase("joined_rows_of_three", {kF32, {2, 3, 5, 7}}, {kF32, {18, 7}}, false, true, {2, 3, 5, 18}),
+      MatMulCase("joined_rows_in_runs", {kI32, {3, 2, 2048}, -9, 9}, {kI32, {2048, 5}, -9, 9}, false, false,
+                 {3, 2, 5}),
+      MatMulCase("joined_rows_f16", {kF16, {4, 2, 9}}, {kF16, {9, 17}}, false, false, {4, 2, 17}),
+      MatMulCase("transposed_matrices", {kF32, {3, 7, 5}}, {kF32, {7, 16}}, true, false, {3, 5, 16}),
       MatMulCase("no_depth", {kF32, {2, 0}}, {kF32, {0, 3}}, false, false, {2, 3}),
       MatMulCase("no_rows", {kF32, {0, 4}}, {kF32, {4, 3}}, false, false, {0, 3}),
       MatMulCase("f16", {kF16, {5, 9}}, {kF16, {9, 17}}, false, false, {5, 17}),

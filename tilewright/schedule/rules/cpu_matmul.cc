@@ -124,7 +124,14 @@ class MatMulRule {
   }
 
   void TileOutput() {
-    const std::vector<LoopRef> loops = s_.GetLoops(blocks_.tail);
+    std::vector<LoopRef> loops = s_.GetLoops(blocks_.tail);
+    // The product may have the rows of several axes in one.
+    const size_t own = rank_ - 1 - (blocks_.total ? 1 : 0);
+    if (loops.size() > own) {
+      const auto first = loops.end() - std::ptrdiff_t(2 + loops.size() - own);
+      s_.Fuse({first, loops.end() - 1});
+      loops = s_.GetLoops(blocks_.tail);
+    }
     outer_ = {loops.begin(), loops.end() - 2};
     std::vector<LoopRef> i = s_.Split(loops[outer_.size()], {Expr(nullptr), Expr(tile_.rows)});
     std::vector<LoopRef> j = s_.Split(loops.back(), {Expr(nullptr), Expr(tile_.vectors), Expr(lanes_)});
