@@ -110,7 +110,8 @@ class RowKernel {
       }
     }
     RowBlock block{ref, IsReduction(node)};
-    if (block.reduces && !AlongTheRow(node)) return false;
+    // A reduction that may be over nothing has been given its first value by a block of its own.
+    if (block.reduces && (!AlongTheRow(node) || !node.init)) return false;
     block.whole_rows = !block.reduces && node.iter_vars.size() == rows_.size() + row_.size() && !RowIsOne();
     blocks_.push_back(block);
     return true;

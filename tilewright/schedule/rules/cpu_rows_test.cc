@@ -101,5 +101,18 @@ TEST(ScheduleRows, LeavesOtherKernels) {
   }
 }
 
+TEST(ScheduleRows, LeavesRowsThatMayBeEmpty) {
+  const Target target = Target::Parse("x86-64-v4");
+  for (const int64_t least : {0, 1}) {
+    const Var n = Var::Symbol("n", least, 1000);
+    te::Tensor x = te::Placeholder("X", kF32, {5, n});
+    IterVar k = te::ReduceAxis(n, "k");
+    te::Tensor top = te::Compute("Max", {5}, [&](auto& i) { return te::MaxOver(x({i[0], k.var}), {k}); });
+    te::Tensor diff = te::Compute("Diff", {5, n}, [&](auto& i) { return top({i[0]}) - x(i); });
+    Schedule s(te::CreatePrimFunc("rows", {x}, {diff}));
+    EXPECT_EQ(ScheduleRows(s, {target, {}}), least == 1);
+  }
+}
+
 }  // namespace
 }  // namespace tilewright::cpu
