@@ -17,7 +17,9 @@
 namespace tilewright {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 class Command : public testing::Test {
  protected:
@@ -92,6 +94,46 @@ TEST_F(Command, ProfilesEveryInstruction) {
     const auto trace = nlohmann::json::parse(in);
     ASSERT_EQ(trace["traceEvents"].size(), profile["instructions"].size());
     for (const auto& event : trace["traceEvents"]) EXPECT_EQ(event["ph"], "X");
+  }
+}
+
+TEST_F(Command, BindsInputsToValues) {
+  onnx::ModelProto model = onnx::EmptyModel();
+  onnx::AddInput(model, "x", {3});
+  onnx::AddInput(model, "times", {}, 7);
+  onnx::AddTensor(model, "axes", {1}, 7);
+  onnx::AddNode(model, "Unsqueeze", {"times", "axes"}, {"repeats"});
+  onnx::AddNode(model, "Tile", {"x", "repeats"}, {"y"});
+  onnx::AddOutput(model, "y");
+  const std::string file = Path("tile.onnx"), module = Path("tile.so"), value = Path("times.pb");
+  std::ofstream(file, std::ios::binary) << model.SerializeAsString();
+  onnx::TensorProto four;
+  four.set_data_type(7);
+  four.add_int64_data(4);
+  std::ofstream(value, std::ios::binary) << four.SerializeAsString();
+
+  const CommandResult open = RunCommand("compile " + file + " -o " + module);
+  EXPECT_EQ(open.status, 1);
+  EXPECT_THAT(open.output,
+              AllOf(HasSubstr("error[TW2051]"), HasSubstr("--bind NAME=VALUE"), HasSubstr("times")));
+  for (const auto& [bind, shape] : {std::pair{std::string("2"), "f32[6]"}, std::pair{value, "f32[12]"}}) {
+    const CommandResult compile = RunCommand("compile " + file + " -o " + module + " --bind times=" + bind);
+    ASSERT_EQ(compile.status, 0) << compile.output;
+    const CommandResult inspect = RunCommand("inspect " + module);
+    EXPECT_THAT(inspect.output, AllOf(HasSubstr(shape), Not(HasSubstr("times"))));
+    EXPECT_EQ(RunCommand("run " + module).status, 0);
+  }
+  for (const std::string command : {"run ", "inspect ", "bench --seconds 0 ", "profile --seconds 0 "})
+    EXPECT_EQ(RunCommand(command + file + " --bind times=2").status, 0) << command;
+
+  for (const auto& [arguments, error] : {std::pair{file + " --bind times=0.5", "error[TW2018]"},
+                                         std::pair{file + " --bind nobody=1", "error[TW2018]"},
+                                         std::pair{file + " --bind times", "error[TW4002]"},
+                                         std::pair{file + " --bind times=" + Path("no.npy"), "error[TW1007]"},
+                                         std::pair{module + " --bind times=2", "error[TW4002]"}}) {
+    const CommandResult run = RunCommand("inspect " + arguments);
+    EXPECT_EQ(run.status, 1) << arguments;
+    EXPECT_THAT(run.output, HasSubstr(error)) << arguments;
   }
 }
 

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tilewright/cli/tensor_io.h"
 #include "tilewright/driver/evaluate.h"
 #include "tilewright/driver/text_file.h"
 #include "tilewright/frontend/onnx/import.h"
@@ -48,6 +49,10 @@ void CompileFlags::Add(CLI::App& app) {
   app.add_option(
       "--dim", dims,
       "Fix a symbolic dimension, or give one of a module a size for generated inputs: NAME=N (repeatable)");
+  app.add_option(
+      "--bind", bind,
+      "Make an input of a model a constant: NAME=FILE.npy|.npz|.pb, or NAME=NUMBER for a scalar, of "
+      "i64 if it is whole, else of f32 (repeatable)");
   app.add_flag("--verify-each", verify_each, "Verify the IR after every pass");
   app.add_option("--sanitize", "Instrument generated kernels: address")
       ->each([this](const std::string& what) {
@@ -96,6 +101,32 @@ std::map<std::string, int64_t> CompileFlags::RunDims(const std::string& path) co
   return IsModuleFile(path) ? Dims() : std::map<std::string, int64_t>();
 }
 
+namespace {
+
+/// A scalar where the text is a number: i64, or f32 with a point or an exponent.
+std::optional<NDArray> ParseNumber(const std::string& text) {
+  const char *begin = text.data(), *end = begin + text.size();
+  int64_t whole = 0;
+  if (auto r = std::from_chars(begin, end, whole); r.ec == std::errc() && r.ptr == end)
+    return NDArray::FromInts(kI64, {}, std::vector<int64_t>{whole});
+  double real = 0;
+  if (auto r = std::from_chars(begin, end, real); r.ec == std::errc() && r.ptr == end)
+    return NDArray::FromDoubles(kF32, {}, std::vector<double>{real});
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::map<std::string, NDArray> CompileFlags::Bound() const {
+  std::map<std::string, NDArray> result;
+  for (const std::string& text : bind) {
+    auto [name, value] = SplitAssignment(text, "--bind");
+    const std::optional<NDArray> number = ParseNumber(value);
+    result[name] = number ? *number : ReadTensor(value);
+  }
+  return result;
+}
+
 bool IsModuleFile(const std::string& path) {
   char magic[8] = {};
   std::ifstream(path, std::ios::binary).read(magic, sizeof magic);
@@ -113,6 +144,7 @@ CompiledModel CompileTextFile(const std::string& path, const CompileFlags& flags
     throw Error("TW4002", "--dim is for model files; the symbols of a text are constant where it says so",
                 path);
   }
+  if (!flags.bind.empty()) throw Error("TW4002", "--bind is for model files, and this is IR as text", path);
   const Stopwatch watch;
   const TextModule text = ReadTextFile(path);
   const double parse_ms = watch.Milliseconds();
@@ -133,6 +165,7 @@ CompiledModel CompileFile(const std::string& path, const CompileFlags& flags, co
     throw Error("TW4002", "--start-at is for IR as text, and this is a model file", path);
   ImportOptions import;
   import.bound = bound;
+  import.bound.merge(flags.Bound());
   import.dims = flags.Dims();
   const Stopwatch watch;
   ImportedModel imported = ImportOnnx(path, import);
@@ -148,6 +181,8 @@ ReadyModel LoadModel(const std::string& path, const CompileFlags& flags,
   ReadyModel ready;
   const auto start = std::chrono::steady_clock::now();
   if (IsModuleFile(path)) {
+    if (!flags.bind.empty())
+      throw Error("TW4002", "--bind is for model files, and this is a compiled module", path);
     ready.module = runtime::Module::Load(path);
     ready.load_ms = SecondsSince(start) * 1e3;
     return ready;
@@ -156,6 +191,7 @@ ReadyModel LoadModel(const std::string& path, const CompileFlags& flags,
   CompileOptions options = flags.Options();
   options.progress = progress.Callback();
   for (auto& [name, value] : bound) ready.bound.insert(name);
+  for (auto& [name, value] : flags.Bound()) ready.bound.insert(name);
   ready.compiled = CompileFile(path, flags, options, bound);
   if (ready.compiled->kernels_only)
     throw Error("TW4008", "the text holds kernels alone, which cannot be run", path,

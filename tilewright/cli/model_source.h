@@ -23,6 +23,7 @@ CLI::Validator KnownName(std::vector<std::string> names);
 struct CompileFlags {
   std::string target;             ///< empty: what a text says, else the host
   std::vector<std::string> dims;  ///< NAME=N: values of symbolic dimensions
+  std::vector<std::string> bind;  ///< NAME=FILE or NAME=NUMBER: inputs that become constants
   bool verify_each = false;
   bool sanitize_address = false;
   std::vector<std::string> print_after;
@@ -32,6 +33,7 @@ struct CompileFlags {
   /// Error TW4002 for a flag value that cannot be read.
   CompileOptions Options() const;
   std::map<std::string, int64_t> Dims() const;
+  std::map<std::string, NDArray> Bound() const;
   /// Dims for the run: a compiled module takes them only then, a model has had them when it was compiled.
   std::map<std::string, int64_t> RunDims(const std::string& path) const;
 };
@@ -39,8 +41,8 @@ struct CompileFlags {
 /// Whether the file is a compiled module (by content).
 bool IsModuleFile(const std::string& path);
 
-/// Imports and compiles a model file, or compiles a text. `bound` gives inputs that are to be constants.
-/// Error TW4002 for options that a text or a model does not take.
+/// Imports and compiles a model file, or compiles a text. `bound` gives inputs that are to be constants,
+/// beside those of the flags. Error TW4002 for options that a text or a model does not take.
 CompiledModel CompileFile(const std::string& path, const CompileFlags& flags, const CompileOptions& options,
                           const std::map<std::string, NDArray>& bound = {});
 

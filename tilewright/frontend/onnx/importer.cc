@@ -198,10 +198,12 @@ TensorType Importer::DeclaredType(const ValueInfoProto& info) {
   if (!declared.has_shape()) {
     auto given = options_.bound.find(name);
     if (given == options_.bound.end()) {
-      throw NeedsBoundInputs({name}, {"TW2051",
-                                      fmt::format("input '{}' has no declared shape", name),
-                                      where_,
-                                      {fmt::format("give the values of these inputs: {}", name)}});
+      throw NeedsBoundInputs(
+          {name},
+          {"TW2051",
+           fmt::format("input '{}' has no declared shape", name),
+           where_,
+           {fmt::format("give the values of these inputs (the command: --bind NAME=VALUE): {}", name)}});
     }
     type.shape = ToExprs(given->second.shape());
     return type;
@@ -502,7 +504,7 @@ ImportedModel Importer::RunAll() {
   ConvertNodes(graph.node(), scope, "the graph");
   if (!needed_inputs_.empty()) {
     Diagnostic all = needed_diagnostics_.front();
-    all.notes = {fmt::format("give the values of these inputs: {}",
+    all.notes = {fmt::format("give the values of these inputs (the command: --bind NAME=VALUE): {}",
                              fmt::join(needed_inputs_.begin(), needed_inputs_.end(), ", "))};
     throw NeedsBoundInputs({needed_inputs_.begin(), needed_inputs_.end()}, all);
   }

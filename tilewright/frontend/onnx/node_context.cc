@@ -89,7 +89,8 @@ Known NodeContext::RequireKnown(size_t i, const std::string& what) const {
         {"TW2051",
          fmt::format("{} must be known when the model is compiled, but depends on the model's inputs", what),
          Where(),
-         {fmt::format("give the values of these inputs: {}", fmt::join(names, ", "))}});
+         {fmt::format("give the values of these inputs (the command: --bind NAME=VALUE): {}",
+                      fmt::join(names, ", "))}});
   }
   Fail("TW2050",
        fmt::format("{} must be known when the model is compiled, and cannot be computed then", what));
