@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the benchmark models with seeded weights as ONNX files: static shapes, inference mode.
 
-The vision models are torchvision's; the others are written here. No weights are fetched: what
+The vision models are torchvision's, BERT is transformers'; the others are written here. No weights are fetched: what
 matters for speed and for agreement is the architecture, as long as activations stay in the range
 that training gives. So batch-norm scales and shifts are drawn near 1 and 0, and the statistics are
 measured on random images, as training would have left them. The images have structure at all scales,
@@ -22,6 +22,7 @@ import zlib
 
 import torch
 import torchvision
+import transformers
 from torch import nn
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -57,11 +58,41 @@ def gemm(outputs):
     return lambda: nn.Linear(768, outputs, bias=False)
 
 
+class Bert(nn.Module):
+    """BERT-base up to its last hidden state, of tokens and their mask."""
+
+    def __init__(self):
+        super().__init__()
+        config = transformers.BertConfig(attn_implementation="eager")
+        self.bert = transformers.BertModel(config, add_pooling_layer=False)
+
+    def forward(self, input_ids, attention_mask, token_type_ids):
+        return self.bert(input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)[0]
+
+
+class LstmLanguageModel(nn.Module):
+    """The medium-sized network of Zaremba et al., arXiv:1409.2329: scores of the next word, and the new state."""
+
+    def __init__(self, words=10000, width=650, layers=2):
+        super().__init__()
+        self.embed = nn.Embedding(words, width)
+        self.lstm = nn.LSTM(width, width, layers)
+        self.scores = nn.Linear(width, words)
+
+    def forward(self, tokens, hidden, cell):
+        output, (hidden, cell) = self.lstm(self.embed(tokens), (hidden, cell))
+        return self.scores(output), hidden, cell
+
+
 def vision(name, **options):
     return lambda: getattr(torchvision.models, name)(weights=None, **options)
 
 
-# Name of the model: how it is made, and the shape of its input.
+def words(limit, *shape):
+    return torch.randint(limit, shape)
+
+
+# Name of the model: how it is made, and the shape of its one input of floats.
 MODELS = {
     "mlp": (mlp, (1, 784)),
     "gemm_768": (gemm(768), (128, 768)),
@@ -76,6 +107,15 @@ MODELS = {
     "inception_v3": (vision("inception_v3", aux_logits=False, init_weights=True), (1, 3, 299, 299)),
     "densenet121": (vision("densenet121"), (1, 3, 224, 224)),
 }
+
+# Models of text: how they are made, their inputs by name, and the names of their outputs.
+TEXT_MODELS = {
+    "bert_base": (Bert, lambda: {"input_ids": words(30522, 1, 128), "attention_mask": torch.ones(1, 128, dtype=int),
+                                 "token_type_ids": torch.zeros(1, 128, dtype=int)}, ["output"]),
+    "lstm_lm": (LstmLanguageModel, lambda: {"tokens": words(10000, 35, 1), "hidden": torch.randn(2, 1, 650) / 4,
+                                            "cell": torch.randn(2, 1, 650) / 4}, ["scores", "new_hidden", "new_cell"]),
+}
+NAMES = [*MODELS, *TEXT_MODELS]
 
 
 def random_inputs(count, shape):
@@ -105,22 +145,27 @@ def settle_batch_norms(model, shape):
 
 
 def build(name):
-    make, shape = MODELS[name]
+    """The model, its inputs by name, and the names of its outputs."""
     torch.manual_seed(zlib.crc32(name.encode()))
+    if name in TEXT_MODELS:
+        make, inputs, outputs = TEXT_MODELS[name]
+        return make().eval(), inputs(), outputs
+    make, shape = MODELS[name]
     model = make()
     settle_batch_norms(model, shape)
-    return model, random_inputs(shape[0], shape)
+    return model, {"input": random_inputs(shape[0], shape)}, ["output"]
 
 
 def export(name, path):
-    model, sample = build(name)
+    model, inputs, outputs = build(name)
     partial = path.with_suffix(".partial")
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         # The exporter that traces: the newer one needs further packages and gives the same graphs here.
-        torch.onnx.export(model, (sample,), str(partial), input_names=["input"], output_names=["output"],
+        torch.onnx.export(model, tuple(inputs.values()), str(partial), input_names=list(inputs), output_names=outputs,
                           opset_version=OPSET, dynamo=False)
-        output = model(sample)
+        output = model(*inputs.values())
+    output = output[0] if isinstance(output, tuple) else output
     if not torch.isfinite(output).all() or output.std() < 1e-6:
         raise RuntimeError(f"{name}: the seeded weights give a degenerate output")
     partial.replace(path)
@@ -130,22 +175,23 @@ def export(name, path):
 def recipe():
     """Identifies what an export depends on, so that an unchanged model is not exported again."""
     source = pathlib.Path(__file__).read_bytes()
-    return hashlib.sha256(source + torch.__version__.encode() + torchvision.__version__.encode()).hexdigest()
+    versions = (torch.__version__, torchvision.__version__, transformers.__version__)
+    return hashlib.sha256(source + "".join(versions).encode()).hexdigest()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("names", nargs="*", help=f"models to export (default: all): {', '.join(MODELS)}")
+    parser.add_argument("names", nargs="*", help=f"models to export (default: all): {', '.join(NAMES)}")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build" / "models", help="folder to write to")
     options = parser.parse_args()
-    unknown = [name for name in options.names if name not in MODELS]
+    unknown = [name for name in options.names if name not in NAMES]
     if unknown:
-        parser.error(f"unknown models: {', '.join(unknown)}; known: {', '.join(MODELS)}")
+        parser.error(f"unknown models: {', '.join(unknown)}; known: {', '.join(NAMES)}")
 
     options.output.mkdir(parents=True, exist_ok=True)
     manifest_path = options.output / "exported.json"
     manifest = json.loads(manifest_path.read_text()) if manifest_path.exists() else {}
-    for name in options.names or MODELS:
+    for name in options.names or NAMES:
         path = options.output / f"{name}.onnx"
         if path.exists() and manifest.get(name) == recipe():
             continue

@@ -6,8 +6,8 @@ import zlib
 import numpy as np
 import onnx
 
-# Integer inputs mean something: the exclusive upper bound of what the model accepts.
-INTEGER_BOUNDS = {"magika": 257}
+# Integer inputs mean something: by their names, the exclusive upper bound of what models accept.
+INTEGER_BOUNDS = {"bytes": 257, "input_ids": 30522, "tokens": 10000}
 
 
 def input_types(model):
@@ -34,6 +34,5 @@ def seeded_inputs(path, count=1):
     """Sets of inputs by name: normal values for floating point, uniform ones for integers; the model's name seeds."""
     generator = np.random.default_rng(zlib.crc32(path.stem.encode()))
     types = input_types(onnx.load(path, load_external_data=False))
-    bound = INTEGER_BOUNDS.get(path.stem, 2)
-    return [{name: _draw(generator, dtype, shape, bound) for name, (dtype, shape) in types.items()}
+    return [{name: _draw(generator, dtype, shape, INTEGER_BOUNDS.get(name, 2)) for name, (dtype, shape) in types.items()}
             for _ in range(count)]
