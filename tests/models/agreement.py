@@ -12,6 +12,7 @@ import hashlib
 import math
 import pathlib
 import subprocess
+import sys
 
 import numpy as np
 import onnxruntime
@@ -19,7 +20,11 @@ import onnxruntime
 import double_precision
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.append(str(ROOT / "benchmarks"))
+import tilewright_runtime  # noqa: E402
+
 COMMAND = ROOT / "build" / "bin" / "tilewright"
+RUNTIME = ROOT / "build" / "lib" / "libtilewright_runtime.so"
 MODELS = ROOT / "build" / "models"
 FETCHED = MODELS / "fetched"
 
@@ -146,6 +151,13 @@ def check_output(name, ours, peer, exact, worst):
 
 def same_bits(first, second):
     return first.keys() == second.keys() and all(first[k].tobytes() == second[k].tobytes() for k in first)
+
+
+def compiled(model, folder, *flags):
+    """A module of a model file, FOLDER/STEM.so, ready to run."""
+    module = folder / f"{model.stem}.so"
+    tilewright("compile", require(model), "-o", module, *flags)
+    return tilewright_runtime.Module(RUNTIME, module)
 
 
 def require(model):

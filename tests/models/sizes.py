@@ -36,6 +36,11 @@ def _pages():
             for height, width in ((96, 224), (160, 160), (64, 320))]
 
 
+def _lines():
+    return [{"x": pictures.normalised(pictures.line(48, width, text), *HALF)}
+            for width, text in zip((320, 100, 217), _words(3, 0))]
+
+
 def _directions():
     """Batches of lines of which some stand on their heads."""
     sets = []
@@ -54,6 +59,7 @@ def _noise(name, shapes):
 SETS = {
     "minilm": _tokens,
     "ppocr4_det": _pages,
+    "ppocr4_rec": _lines,
     "ppocr_cls": _directions,
     "mtcnn_pnet": _noise("input_1", ((1, 64, 96, 3), (1, 37, 51, 3), (2, 12, 12, 3))),
     "ddddocr": lambda: [{"input1": pictures.line(64, width, text)[None, None].astype(np.float32) / 255}
