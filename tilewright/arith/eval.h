@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "tilewright/ir/expr.h"
+#include "tilewright/ir/int_arith.h"
 
 namespace tilewright {
 
@@ -23,12 +24,5 @@ std::optional<int64_t> EvalInt(const Expr& e, const VarValues& values, int lane 
 
 /// As EvalInt, for floats too (f32 and f64, IEEE arithmetic; no transcendental intrinsics).
 std::optional<ScalarValue> EvalScalar(const Expr& e, const VarValues& values, int lane = 0);
-
-/// One integer operation on values of `operand` type, as EvalInt does it.
-std::optional<int64_t> EvalIntBinary(BinaryOp op, DataType operand, int64_t a, int64_t b);
-
-/// Floor division and modulus; b is neither 0 nor, for a == INT64_MIN, -1.
-int64_t FloorDivInt(int64_t a, int64_t b);
-int64_t FloorModInt(int64_t a, int64_t b);
 
 }  // namespace tilewright

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "tilewright/ir/float16.h"
+#include "tilewright/ir/int_arith.h"
 
 namespace tilewright {
 
@@ -84,52 +85,6 @@ Expr MakeString(std::string value) { return Expr(new StringImmNode(std::move(val
 
 namespace {
 
-int64_t FloorDivInt(int64_t a, int64_t b) {
-  int64_t q = a / b;
-  return q - (a % b != 0 && (a < 0) != (b < 0));
-}
-
-/// Folds two integer constants of 64-bit signed type; no value where it would overflow or trap.
-std::optional<int64_t> FoldInt(BinaryOp op, int64_t a, int64_t b) {
-  int64_t r;
-  const bool divisible = b != 0 && !(a == INT64_MIN && b == -1);
-  switch (op) {
-    case BinaryOp::kAdd:
-      return __builtin_add_overflow(a, b, &r) ? std::nullopt : std::optional(r);
-    case BinaryOp::kSub:
-      return __builtin_sub_overflow(a, b, &r) ? std::nullopt : std::optional(r);
-    case BinaryOp::kMul:
-      return __builtin_mul_overflow(a, b, &r) ? std::nullopt : std::optional(r);
-    case BinaryOp::kFloorDiv:
-      return divisible ? std::optional(FloorDivInt(a, b)) : std::nullopt;
-    case BinaryOp::kFloorMod:
-      return divisible ? std::optional(a - FloorDivInt(a, b) * b) : std::nullopt;
-    case BinaryOp::kTruncDiv:
-      return divisible ? std::optional(a / b) : std::nullopt;
-    case BinaryOp::kTruncMod:
-      return divisible ? std::optional(a % b) : std::nullopt;
-    case BinaryOp::kMin:
-      return std::min(a, b);
-    case BinaryOp::kMax:
-      return std::max(a, b);
-    case BinaryOp::kEq:
-      return a == b;
-    case BinaryOp::kNe:
-      return a != b;
-    case BinaryOp::kLt:
-      return a < b;
-    case BinaryOp::kLe:
-      return a <= b;
-    case BinaryOp::kAnd:
-      return a && b;
-    case BinaryOp::kOr:
-      return a || b;
-    case BinaryOp::kDiv:
-      return std::nullopt;
-  }
-  return std::nullopt;
-}
-
 /// The trivial identities that construction applies; null when none fits.
 Expr FoldTrivial(BinaryOp op, const Expr& a, const Expr& b) {
   const auto ia = AsInt(a), ib = AsInt(b);
@@ -139,7 +94,8 @@ Expr FoldTrivial(BinaryOp op, const Expr& a, const Expr& b) {
   }
   if (!a.dtype().is_integer()) return nullptr;
   if (ia && ib && a.dtype() == DataType::Index()) {
-    if (auto r = FoldInt(op, *ia, *ib)) return IsComparison(op) ? MakeBool(*r) : MakeConst(a.dtype(), *r);
+    if (auto r = EvalIntBinary(op, a.dtype(), *ia, *ib))
+      return IsComparison(op) ? MakeBool(*r) : MakeConst(a.dtype(), *r);
   }
   switch (op) {
     case BinaryOp::kAdd:
