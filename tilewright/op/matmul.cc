@@ -33,17 +33,26 @@ MatMulDims DimsOf(const std::vector<Expr>& a, const std::vector<Expr>& b, const 
           .batch_b = {b.begin(), b.end() - 2}};
 }
 
-std::vector<Type> InferMatMul(const InferContext& ctx) {
+std::vector<Expr> ProductShape(const InferContext& ctx, const MatMulAttrs& attrs) {
   RequireRank(ctx, 0, 2, 16);
   RequireRank(ctx, 1, 2, 16);
-  RequireSameDType(ctx, 0, 1);
-  if (ctx.Input(0).dtype.is_bool()) ctx.Fail("TW2112", "argument 0 is bool, expected a number");
-  MatMulDims d = DimsOf(ctx.Input(0).shape, ctx.Input(1).shape, ctx.Attr<MatMulAttrs>());
+  MatMulDims d = DimsOf(ctx.Input(0).shape, ctx.Input(1).shape, attrs);
   ctx.SameDim(d.ka, d.kb, "columns of a and rows of b");
   std::vector<Expr> shape = BroadcastShape(ctx, d.batch_a, d.batch_b);
   shape.push_back(d.m);
   shape.push_back(d.n);
-  return OneResult(ctx.Input(0).dtype, shape);
+  return shape;
+}
+
+std::vector<Type> InferMatMul(const InferContext& ctx) {
+  RequireSameDType(ctx, 0, 1);
+  if (ctx.Input(0).dtype.is_bool()) ctx.Fail("TW2112", "argument 0 is bool, expected a number");
+  return OneResult(ctx.Input(0).dtype, ProductShape(ctx, ctx.Attr<MatMulAttrs>()));
+}
+
+Expr ProductFlops(const InferContext& ctx, const MatMulAttrs& attrs) {
+  MatMulDims d = DimsOf(ctx.Input(0).shape, ctx.Input(1).shape, attrs);
+  return Expr(2) * Product(BroadcastShape(ctx, d.batch_a, d.batch_b)) * d.m * d.n * d.ka;
 }
 
 /// Element of argument `i`: batch axes broadcast, then (row, column), swapped when transposed.
@@ -176,11 +185,40 @@ TW_OP(MatMul) = OpDef{
     .infer = InferMatMul,
     .lower = LowerMatMul,
     .pattern = FusePattern::kHeavy,
-    .flops =
+    .flops = [](const InferContext& ctx) { return ProductFlops(ctx, ctx.Attr<MatMulAttrs>()); },
+};
+
+/// Bytes of either sign, widened: sums wrap at 32 bits, as ONNX's integer products do.
+std::vector<te::Tensor> LowerMatMulInteger(const LowerContext& ctx) {
+  const Expr k = ctx.InputType(0).shape.back();
+  return {ctx.Compute(
+      [&](const Indices& i) -> te::Body {
+        if (IsInt(k, 0)) return MakeConst(kI32, 0);
+        IterVar r = te::ReduceAxis(k, "k");
+        const size_t rank = i.size();
+        Expr a = ReadMatrix(ctx, 0, i, i[rank - 2], r.var, false);
+        Expr b = ReadMatrix(ctx, 1, i, r.var, i[rank - 1], false);
+        return te::Sum(MakeCast(kI32, a) * MakeCast(kI32, b), {r});
+      },
+      0, {{"rule", std::string("matmul")}})};
+}
+
+TW_OP(MatMulInteger) = OpDef{
+    .name = "MatMulInteger",
+    .doc = "matrix product of the last two axes, of bytes (u8 or i8, each for itself), in i32",
+    .inputs = {{"a"}, {"b"}},
+    .infer =
         [](const InferContext& ctx) {
-          MatMulDims d = DimsOf(ctx.Input(0).shape, ctx.Input(1).shape, ctx.Attr<MatMulAttrs>());
-          return Expr(2) * Product(BroadcastShape(ctx, d.batch_a, d.batch_b)) * d.m * d.n * d.ka;
+          for (size_t i : {size_t{0}, size_t{1}}) {
+            const DataType t = ctx.Input(i).dtype;
+            if (t == kU8 || t == kI8) continue;
+            ctx.Fail("TW2112", fmt::format("argument {} is {}, expected u8 or i8", i, t.ToString()));
+          }
+          return OneResult(kI32, ProductShape(ctx, {}));
         },
+    .lower = LowerMatMulInteger,
+    .pattern = FusePattern::kHeavy,
+    .flops = [](const InferContext& ctx) { return ProductFlops(ctx, {}); },
 };
 
 struct EinsumAttrs {

@@ -273,11 +273,13 @@ inline std::vector<OpCase> NormalizationCases() {
 }
 
 inline OpCase MatMulCase(std::string name, TestInput a, TestInput b, bool transpose_a, bool transpose_b,
-                         TestIndex shape) {
+                         TestIndex shape, std::string op = "MatMul") {
+  Annotations attrs;
+  if (op == "MatMul") attrs = {{"transpose_a", transpose_a}, {"transpose_b", transpose_b}};
   return {std::move(name),
-          "MatMul",
+          std::move(op),
           {std::move(a), std::move(b)},
-          {{"transpose_a", transpose_a}, {"transpose_b", transpose_b}},
+          std::move(attrs),
           std::move(shape),
           {[=](const TestArrays& in, const TestIndex& i) {
             auto at = [&](const NDArray& m, int64_t row, int64_t column, bool swap) {
@@ -304,6 +306,10 @@ inline std::vector<OpCase> ProductCases() {
     return OpCase{std::move(name),          "Einsum",         std::move(inputs),
                   {{"equation", equation}}, std::move(shape), {f}};
   };
+  auto bytes = [](std::string name, TestInput a, TestInput b, TestIndex shape) {
+    return MatMulCase(std::move(name), std::move(a), std::move(b), false, false, std::move(shape),
+                      "MatMulInteger");
+  };
   return {
       MatMulCase("plain", {kF32, {5, 7}}, {kF32, {7, 33}}, false, false, {5, 33}),
       MatMulCase("tile", {kF32, {24, 16}}, {kF32, {16, 64}}, false, false, {24, 64}),
@@ -327,6 +333,10 @@ inline std::vector<OpCase> ProductCases() {
       MatMulCase("i32", {kI32, {5, 9}, -9, 9}, {kI32, {9, 17}, -9, 9}, false, false, {5, 17}),
       // Long inner dimensions are summed in runs.
       MatMulCase("runs", {kI32, {2, 4096}, -9, 9}, {kI32, {4096, 3}, -9, 9}, false, false, {2, 3}),
+      bytes("u8s8", {kU8, {5, 24}, 0, 255}, {kI8, {24, 33}, -128, 127}, {5, 33}),
+      bytes("s8u8", {kI8, {4, 7}, -128, 127}, {kU8, {7, 16}, 0, 255}, {4, 16}),
+      bytes("bytes_batch", {kU8, {2, 1, 3, 8}, 0, 255}, {kU8, {4, 8, 5}, 0, 255}, {2, 4, 3, 5}),
+      bytes("bytes_no_depth", {kU8, {2, 0}}, {kI8, {0, 3}}, {2, 3}),
       einsum("product", "bij,bjk->bik", {{kF32, {2, 3, 4}}, {kF32, {2, 4, 5}}}, {2, 3, 5},
              [](const TestArrays& in, const TestIndex& i) {
                double sum = 0;

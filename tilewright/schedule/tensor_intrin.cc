@@ -39,12 +39,41 @@ TensorIntrinsic DotU8S8() {
           MakeFunc(name, {a, b, c}, MakeStore(c, dot, {Expr(0)}))};
 }
 
+/// C[l] += A[0..4] * B[4 l .. 4 l + 4] for all lanes l: the same with one group of A for all lanes, as a step
+/// of a matrix product takes it.
+TensorIntrinsic DotU8S8ByLanes(int lanes) {
+  const std::string name = fmt::format("dot_u8s8_i32x{}", lanes);
+  Buffer a("A", kU8, {4}), b("B", kI8, {4 * lanes}), c("C", kI32, {lanes});
+  Var lane_loop("l"), loop("k"), lane("l"), k("k");
+  const Expr at_b = lane * 4 + k;
+  BlockNode block;
+  block.name = "dot";
+  block.iter_vars = {{lane, {Expr(0), Expr(lanes)}, IterKind::kSpatial},
+                     {k, {Expr(0), Expr(4)}, IterKind::kReduce}};
+  block.bindings = {lane_loop, loop};
+  block.reads = {{c, {{lane, Expr(1)}}}, {a, {{k, Expr(1)}}}, {b, {{at_b, Expr(1)}}}};
+  block.writes = {{c, {{lane, Expr(1)}}}};
+  block.body = MakeStore(c, c({lane}) + MakeCast(kI32, a({k})) * MakeCast(kI32, b({at_b})), {lane});
+  Stmt described = MakeFor(lane_loop, Expr(0), Expr(lanes), ForKind::kSerial,
+                           MakeFor(loop, Expr(0), Expr(4), ForKind::kSerial, MakeBlock(std::move(block))));
+
+  std::vector<int> repeated;
+  for (int i = 0; i < 4 * lanes; ++i) repeated.push_back(i % 4);
+  const Expr all = MakeRamp(Expr(0), Expr(1), lanes);
+  Expr group = MakeShuffle({a({MakeRamp(Expr(0), Expr(1), 4)})}, repeated);
+  Expr dot = MakeCall(kI32.WithLanes(lanes), Intrinsic::k_dot_u8s8_i32,
+                      {c({all}), group, b({MakeRamp(Expr(0), Expr(1), 4 * lanes)})});
+  return {name, MakeFunc(name, {a, b, c}, described), MakeFunc(name, {a, b, c}, MakeStore(c, dot, {all}))};
+}
+
 /// Filled when the program starts, and by those who add intrinsics before they schedule.
 std::map<std::string, TensorIntrinsic>& Registry() {
   static std::map<std::string, TensorIntrinsic> registry = [] {
     std::map<std::string, TensorIntrinsic> r;
-    TensorIntrinsic dot = DotU8S8();
-    r.emplace(dot.name, dot);
+    auto add = [&](TensorIntrinsic intrinsic) { r.emplace(intrinsic.name, intrinsic); };
+    add(DotU8S8());
+    // One for each width that registers of 128 to 512 bits have.
+    for (int lanes : {4, 8, 16}) add(DotU8S8ByLanes(lanes));
     return r;
   }();
   return registry;

@@ -170,6 +170,8 @@ void Schedule::Tensorize(const LoopRef& loop, const std::string& name) {
   BlockNode tile = MakeTileBlock(rw, path, rw.FreshBlockName(base + "_o"));
   Bounds bounds = Rewriter::BoundsAt(path, false);
   for (const IterVar& iv : tile.iter_vars) bounds.Bind(iv.var, iv.dom);
+  for (auto* l = tile.body.As<ForNode>(); l; l = l->body.As<ForNode>())
+    bounds.Bind(l->var, {l->min, l->extent});
   Matcher matcher(bounds);
   if (!matcher.Match(intrinsic->description->body.As<BlockNode>()->body, tile.body)) {
     rw.Fail("TW1419",

@@ -23,6 +23,23 @@ Buffer ColumnOperand(const BlockNode& block, const Var& column, const Var& depth
   return nullptr;
 }
 
+/// Neighbouring products of bytes that one instruction adds up.
+constexpr int64_t kDotWays = 4;
+/// Lanes of the narrowest vector that has the instruction.
+constexpr int64_t kLeastDotLanes = 4;
+
+/// Whether the block adds products of unsigned by signed bytes in i32, `column` running over the signed ones.
+bool IsByteProduct(const BlockNode& block, const Var& column) {
+  auto* store = block.body.As<StoreNode>();
+  auto* sum = store ? store->value.As<BinaryNode>() : nullptr;
+  auto* product = sum ? sum->b.As<BinaryNode>() : nullptr;
+  if (!product || product->op != BinaryOp::kMul || product->dtype != kI32) return false;
+  auto* a = product->a.As<CastNode>();
+  auto* b = product->b.As<CastNode>();
+  return a && b && a->value.dtype() == kU8 && b->value.dtype() == kI8 && !UsesVar(a->value, column) &&
+         a->value.kind() == ExprKind::kLoad && b->value.kind() == ExprKind::kLoad;
+}
+
 /// Schedules one product. Its iteration variables are (the number of the run, if it is summed in runs,) batch
 /// axes, row, column, depth. An extent that tiles do not divide, or that is not known, is padded for the
 /// product (PadAxis): its last tile computes more than the tail stores.
@@ -43,6 +60,7 @@ class MatMulRule {
   }
 
   void Run() {
+    dot_ = TakesDot();
     PlanTile();
     PackColumns();
     blocks_ = IsolateProduct(s_, product_);
@@ -63,6 +81,24 @@ class MatMulRule {
   const IterVar& Column() const { return node_.iter_vars[rank_ - 2]; }
   const IterVar& DepthVar() const { return node_.iter_vars[rank_ - 1]; }
 
+  /// Whether the product can be done by the target's dot product of bytes: with whole groups along the depth,
+  /// and a constant to lay out in such groups.
+  bool TakesDot() const {
+    const auto depth = AsInt(DepthVar().dom.extent), columns = AsInt(Column().dom.extent);
+    if (!context_.target.has_dot_u8s8 || !depth || *depth % kDotWays) return false;
+    if (!columns || *columns < kLeastDotLanes) return false;
+    return IsByteProduct(node_, Column().var) && ConstantMatrix() >= 0;
+  }
+
+  /// The parameter that the columns run over, if it is a constant matrix: its position, else -1.
+  int ConstantMatrix() const {
+    const Buffer b = ColumnOperand(node_, Column().var, DepthVar().var);
+    const int index = b && b.shape().size() == 2 ? ParameterIndex(s_, b) : -1;
+    const bool constant =
+        index >= 0 && size_t(index) < context_.constant_args.size() && context_.constant_args[size_t(index)];
+    return constant ? index : -1;
+  }
+
   void PlanTile() {
     rows_ = AsInt(Row().dom.extent).value_or(kTypicalExtent);
     open_rows_ = !AsInt(Row().dom.extent);
@@ -74,7 +110,7 @@ class MatMulRule {
       batch *= AsInt(node_.iter_vars[i].dom.extent).value_or(1);
     TileSpace space{.rows = rows_,
                     .vectors = (columns + lanes_ - 1) / lanes_,
-                    .depth = AsInt(DepthVar().dom.extent).value_or(kTypicalExtent)};
+                    .depth = AsInt(DepthVar().dom.extent).value_or(kTypicalExtent) / (dot_ ? kDotWays : 1)};
     tile_ = ChooseTile(space, context_.target);
     // Tiles of rows are parallel work where the columns do not fill the cores; then all must be whole.
     const int64_t units = batch * (space.vectors / tile_.vectors);
@@ -92,6 +128,11 @@ class MatMulRule {
     const int64_t wide =
         context_.target.VectorLanes(int(node_.writes.front().buffer.dtype().element_bytes()));
     lanes_ = wide;
+    if (dot_) {
+      while (lanes_ > columns) lanes_ /= 2;
+      open_columns_ = columns % lanes_ != 0;
+      return;
+    }
     if (open_columns_) return;
     while (lanes_ > 1 && columns % lanes_) lanes_ /= 2;
     if (lanes_ * 2 >= wide) return;
@@ -99,22 +140,26 @@ class MatMulRule {
     lanes_ = open_columns_ ? wide : std::max(lanes_, LargestDivisor(columns, wide));
   }
 
-  /// Lays a constant operand out in panels, [n / width][k][width].
+  /// Lays a constant operand out in panels, [n / width][k][width]; for dot products with neighbours along the
+  /// depth side by side, [n / width][k / 4][width * 4].
   void PackColumns() {
-    const Buffer b = ColumnOperand(node_, Column().var, DepthVar().var);
-    const int index = b ? ParameterIndex(s_, b) : -1;
-    const bool constant =
-        index >= 0 && size_t(index) < context_.constant_args.size() && context_.constant_args[size_t(index)];
-    if (!constant || b.shape().size() != 2) return;
+    const int index = ConstantMatrix();
+    if (index < 0) return;
+    const Buffer b = s_.func()->buffers[size_t(index)];
     // Which of its axes are the columns follows from how the block reads it.
     size_t columns = 1;
     for (const BufferRegion& r : node_.reads) {
       if (r.buffer == b && UsesVar(r.region[0].min, Column().var)) columns = 0;
     }
     const std::vector<Var> old = {Var("d0"), Var("d1")};
-    s_.TransformLayout(b, old,
-                       {FloorDiv(old[columns], width_), old[1 - columns], FloorMod(old[columns], width_)},
-                       open_columns_);
+    const Expr n = old[columns], k = old[1 - columns];
+    std::vector<Expr> panels = {FloorDiv(n, width_), k, FloorMod(n, width_)};
+    if (dot_) {
+      // A vector's groups are a dimension of their own, so that it is whole where the columns end within it.
+      panels = {panels[0], FloorDiv(k, kDotWays), FloorDiv(panels[2], lanes_),
+                FloorMod(n, lanes_) * Expr(kDotWays) + FloorMod(k, kDotWays)};
+    }
+    s_.TransformLayout(b, old, panels, open_columns_);
     packed_ = s_.func()->buffers[size_t(index)];
   }
 
@@ -150,9 +195,16 @@ class MatMulRule {
 
   void TileProduct() {
     const std::vector<LoopRef> own = s_.GetLoops(product_);
-    const LoopRef k = own.back(), rows = own[own.size() - 3];
-    std::vector<LoopRef> vectors = s_.Split(own[own.size() - 2], {Expr(nullptr), Expr(lanes_)});
-    s_.Reorder({k, rows, vectors[0], vectors[1]});
+    LoopRef k = own.back();
+    const LoopRef rows = own[own.size() - 3];
+    const std::vector<LoopRef> vectors = s_.Split(own[own.size() - 2], {Expr(nullptr), Expr(lanes_)});
+    if (dot_) {
+      const std::vector<LoopRef> depth = s_.Split(k, {Expr(nullptr), Expr(kDotWays)});
+      k = depth[0];
+      s_.Reorder({k, rows, vectors[0], vectors[1], depth[1]});
+    } else {
+      s_.Reorder({k, rows, vectors[0], vectors[1]});
+    }
     s_.Vectorize(vectors[1]);
     s_.Unroll(vectors[0]);
     s_.Unroll(rows);
@@ -161,11 +213,12 @@ class MatMulRule {
     const int64_t tiles = (rows_ + tile_.rows - 1) / tile_.rows;
     if (open_rows_) {
       // There may be one tile only, to which all of the panel comes from memory.
-      const int64_t step = width_ * packed_.dtype().bytes();
+      const int64_t step = width_ * packed_.dtype().bytes() * (dot_ ? kDotWays : 1);
       s_.Prefetch(product_, packed_, k, std::max<int64_t>(1, kBytesAhead / step), 2);
     } else if (WantsPrefetch(packed_, tiles, context_.target)) {
       s_.PrefetchSpread(product_, packed_, panels_, k, 2);
     }
+    if (dot_) s_.Tensorize(vectors[1], fmt::format("dot_u8s8_i32x{}", lanes_));
   }
 
   void Parallelise(const std::vector<LoopRef>& panels) {
@@ -182,6 +235,7 @@ class MatMulRule {
   const BlockNode& node_;
   const RuleContext& context_;
   const size_t rank_;
+  bool dot_ = false;  ///< computed by the target's dot product of bytes
   bool open_rows_ = false, open_columns_ = false, split_rows_ = false;
   int64_t rows_ = 0, lanes_ = 1, width_ = 1;
   RegisterTile tile_;

@@ -36,7 +36,15 @@ class BoxFinder {
     }
   }
 
+  /// The elements that an index names; vectors are those of tensor intrinsics.
   IndexInterval Eval(const Expr& e) {
+    if (auto* copies = e.As<BroadcastNode>()) return Eval(copies->value);
+    if (auto* ramp = e.As<RampNode>()) {
+      const IndexInterval base = Eval(ramp->base);
+      const auto stride = AsInt(ramp->stride);
+      if (!base.bounded() || !stride || *stride < 0) return IndexInterval();
+      return {base.min, analyzer_.Simplify(base.max + Expr(*stride * (ramp->dtype.lanes - 1)))};
+    }
     bool known = e.dtype() == DataType::Index();
     PreOrder(e, [&](const Expr& x) {
       known &= x.kind() != ExprKind::kLoad && x.kind() != ExprKind::kLet && !unknown_.contains(x.get());
@@ -119,7 +127,13 @@ class Compactor {
                      const std::vector<Expr>& origin) {
     auto rebase = [&](std::vector<Expr> indices) {
       for (size_t d = 0; d < indices.size(); ++d) {
-        indices[d] = indices[d] - MakeCast(indices[d].dtype(), origin[d]);
+        const DataType t = indices[d].dtype();
+        const Expr begin = MakeCast(t.element(), origin[d]);
+        if (auto* ramp = indices[d].As<RampNode>()) {
+          indices[d] = MakeRamp(ramp->base - begin, ramp->stride, t.lanes);
+        } else {
+          indices[d] = indices[d] - (t.lanes > 1 ? MakeBroadcast(begin, t.lanes) : begin);
+        }
       }
       return indices;
     };
