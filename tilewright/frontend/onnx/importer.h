@@ -2,6 +2,7 @@
 // The walk over a model: names, order, functions, subgraphs.
 #pragma once
 
+#include "tilewright/frontend/onnx/integer_product.h"
 #include "tilewright/frontend/onnx/node_context.h"
 
 namespace tilewright::onnx {
@@ -23,6 +24,8 @@ class Importer {
   std::vector<EntryRef> Inline(const GraphProto& graph, const Scope& outer, std::vector<EntryRef> inputs);
   /// Whether so many nodes came in by subgraphs and functions that no more may.
   bool Exhausted() const { return inlined_nodes_ > kMostInlinedNodes; }
+  /// What values are dequantised bytes.
+  std::unordered_map<const ValueNode*, Dequantised>& dequantised() { return dequantised_; }
   /// Does `work` with its bindings in `builder`: the block of an If or Loop.
   void BuildIn(GraphBuilder& builder, const std::function<void()>& work);
 
@@ -68,6 +71,7 @@ class Importer {
   std::vector<const FunctionProto*> call_stack_;
   std::map<std::string, Expr> dims_;  ///< symbolic dimensions by the model's names, and what they are
   std::set<std::string> value_names_;
+  std::unordered_map<const ValueNode*, Dequantised> dequantised_;
   std::vector<Value> inputs_, parameters_;
   std::map<std::string, NDArray> parameter_data_;
   std::set<std::string> needed_inputs_;

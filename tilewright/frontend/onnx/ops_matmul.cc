@@ -2,7 +2,7 @@
 // Matrix products.
 #include <cctype>
 
-#include "tilewright/frontend/onnx/node_context.h"
+#include "tilewright/frontend/onnx/integer_product.h"
 
 namespace tilewright::onnx {
 namespace {
@@ -20,7 +20,10 @@ Value MatMulOf(NodeContext& ctx, Value a, Value b) {
   return ctx.Reshape(y, shape);
 }
 
-void MatMul(NodeContext& ctx) { ctx.Set(0, MatMulOf(ctx, ctx.Arg(0), ctx.Arg(1))); }
+void MatMul(NodeContext& ctx) {
+  Value integers = DequantisedProduct(ctx);
+  ctx.Set(0, integers ? integers : MatMulOf(ctx, ctx.Arg(0), ctx.Arg(1)));
+}
 
 void Gemm(NodeContext& ctx) {
   const double alpha = ctx.Float("alpha", 1), beta = ctx.Float("beta", 1);

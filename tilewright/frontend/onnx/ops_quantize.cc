@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Quantisation as explicit arithmetic: integers are widened to i32, scales stay floats.
-#include "tilewright/frontend/onnx/node_context.h"
+#include "tilewright/frontend/onnx/importer.h"
+#include "tilewright/frontend/onnx/integer_product.h"
 
 namespace tilewright::onnx {
 namespace {
@@ -80,15 +81,29 @@ void DequantizeLinear(NodeContext& ctx) {
     t = ElementType(int32_t(wanted), "the result of DequantizeLinear");
   Value scale = AlongAxis(ctx, ctx.Arg(1), x, axis, block), zero;
   if (ctx.Has(2)) zero = AlongAxis(ctx, ctx.Arg(2), x, axis, block);
-  Value y = ctx.Call("Mul", {ctx.Cast(Centred(ctx, x, zero), kF32), ctx.Cast(scale, kF32)});
-  ctx.Set(0, ctx.Cast(y, t));
+  Value y = ctx.Cast(ctx.Call("Mul", {ctx.Cast(Centred(ctx, x, zero), kF32), ctx.Cast(scale, kF32)}), t);
+  ctx.Set(0, y);
+  const bool bytes = x.tensor().dtype == kU8 || x.tensor().dtype == kI8;
+  const int rank = ctx.Rank(1);
+  if (!bytes || t != kF32 || rank > 1) return;
+  Dequantised& made = ctx.importer().dequantised()[y.get()];
+  made = {{x, zero, {}, bool(ctx.Input(0).data)}, scale, {}, y};
+  if (zero) made.bytes.known = ctx.Input(2).data;
+  if (scale.tensor().rank() > 0) made.axis = int(AxisFromFront(ctx, axis, x.tensor().rank()));
 }
 
 void DynamicQuantizeLinear(NodeContext& ctx) {
   Value x = ctx.Arg(0), nought = ctx.Scalar(kF32, 0);
   Annotations all = {{"keepdims", false}};
-  Value low = ctx.Call("Minimum", {ctx.Call("ReduceMin", {x}, all), nought});
-  Value high = ctx.Call("Maximum", {ctx.Call("ReduceMax", {x}, all), nought});
+  // First over all axes but the innermost, along which vectors run; extrema do not depend on the order.
+  auto extremum = [&](const char* op) {
+    std::vector<int64_t> leading;
+    for (int i = 0; i + 1 < x.tensor().rank(); ++i) leading.push_back(i);
+    Value rows = leading.empty() ? x : ctx.Call(op, {x}, {{"axes", leading}, {"keepdims", true}});
+    return ctx.Call(op, {rows}, all);
+  };
+  Value low = ctx.Call("Minimum", {extremum("ReduceMin"), nought});
+  Value high = ctx.Call("Maximum", {extremum("ReduceMax"), nought});
   Value scale = ctx.Call("Div", {ctx.Call("Sub", {high, low}), ctx.Scalar(kF32, 255)});
   Value offset = ctx.Call("Div", {ctx.Call("Neg", {low}), scale});
   Value zero = ctx.Cast(Saturate(ctx, ctx.Call("Round", {offset}), kU8), kU8);
@@ -104,16 +119,17 @@ Value PerRow(NodeContext& ctx, const Value& zero) {
 }
 
 void MatMulInteger(NodeContext& ctx) {
-  Value a = Centred(ctx, ctx.Arg(0), PerRow(ctx, ctx.OptionalArg(2)));
-  Value b = Centred(ctx, ctx.Arg(1), ctx.OptionalArg(3));
-  ctx.Set(0, ctx.Call("MatMul", {a, b}));
+  ByteOperand a = ByteArgument(ctx, 0, 2);
+  a.zero = PerRow(ctx, a.zero);
+  ctx.Set(0, IntegerProduct(ctx, a, ByteArgument(ctx, 1, 3)));
 }
 
 void QLinearMatMul(NodeContext& ctx) {
   const DataType t = ctx.DType(7);
   RequireSmall(ctx, t);
-  Value a = Centred(ctx, ctx.Arg(0), PerRow(ctx, ctx.Arg(2))), b = Centred(ctx, ctx.Arg(3), ctx.Arg(5));
-  Value product = ctx.Cast(ctx.Call("MatMul", {a, b}), kF32);
+  ByteOperand a = ByteArgument(ctx, 0, 2);
+  a.zero = PerRow(ctx, a.zero);
+  Value product = ctx.Cast(IntegerProduct(ctx, a, ByteArgument(ctx, 3, 5)), kF32);
   Value scale = ctx.Call("Mul", {ctx.Cast(PerRow(ctx, ctx.Arg(1)), kF32), ctx.Cast(ctx.Arg(4), kF32)});
   ctx.Set(0, QuantizeTo(ctx, ctx.Call("Mul", {product, scale}), ctx.Arg(6), ctx.Arg(7), t));
 }
