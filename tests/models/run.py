@@ -5,6 +5,7 @@
 Per model, on the same seeded inputs:
 - the outputs agree by the rules of agreement.py;
 - a compiled module gives bit for bit what running the model at once gives, on any number of threads;
+- models that quantise, and one in half precision, agree by the rules of quantised.py;
 - a model whose inputs have no fixed size (NAME_sizes) is compiled once and serves all sizes.
 Then some whole tasks on real input: a photo, printed text, speech, sentences (real_inputs.py).
 
@@ -25,6 +26,7 @@ from agreement import (FETCHED, LARGEST_DIFFERENCE, MODELS, RUNTIME, Agreement, 
                        onnxruntime_session, require, run_double, run_onnxruntime, run_tilewright, same_bits,
                        sets_needed, tilewright)
 import model_inputs
+import quantised
 import real_inputs
 import sizes
 import tilewright_runtime
@@ -119,6 +121,8 @@ def check_voice(folder):
 
 CHECKS = {name: functools.partial(check_model, name) for name in NAMES}
 CHECKS |= {f"{name}_sizes": functools.partial(check_sizes, name) for name in sizes.SETS}
+CHECKS |= {name: functools.partial(quantised.check_quantised, name) for name in quantised.INPUTS}
+CHECKS |= {"mobilenet_fp16": functools.partial(quantised.check_half, "mobilenet_fp16")}
 CHECKS |= {"photo": check_photo, "voice": check_voice} | real_inputs.CHECKS
 
 
