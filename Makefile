@@ -40,6 +40,7 @@ models:  ## fetch and export the models that tests and benchmarks use into build
 	@scripts/setup test bench
 	.venv-test/bin/python tests/models/prepare.py
 	.venv-bench/bin/python benchmarks/export_models.py
+	.venv-bench/bin/python benchmarks/integer_models.py
 
 suites: models  ## run the suites that compare with peers: each tests/*/run.py
 	@set -e; for suite in $(SUITES); do \

@@ -86,6 +86,7 @@ def measure(model, names, processors, options, folder):
     inputs = folder / "inputs.npz"
     np.savez(inputs, **model_inputs.seeded_inputs(model)[0])
     result = {"model": model.stem, "threads": len(processors), "flops": flops.count(model),
+              "peak": "dot_u8s8_gops" if flops.by_bytes(model) else "fma_gflops",
               "rounds": [], "engines": {name: {} for name in names}}
     with contextlib.ExitStack() as stack:
         workers = [EngineProcess(name) for name in names]
@@ -110,11 +111,16 @@ def measure(model, names, processors, options, folder):
     return result
 
 
+def peak_of(result, facts):
+    """The peak of the model's kind of arithmetic; of float32 where the machine has none for bytes."""
+    return facts.get(result["peak"], facts["fma_gflops"])[str(result["threads"])]
+
+
 def summarise(result, outputs):
     """Adds each engine's figures over the rounds, and the ratio to the best peer."""
-    rounds, threads = result["rounds"], str(result["threads"])
+    rounds = result["rounds"]
     for name, facts in result["engines"].items():
-        turns = [(r[name], r["machine"]["fma_gflops"][threads]) for r in rounds if r.get(name)]
+        turns = [(r[name], peak_of(result, r["machine"])) for r in rounds if r.get(name)]
         if not turns or "error" in facts:
             continue
         facts["min_ms"] = min(turn["min_ms"] for turn, _ in turns)
@@ -146,7 +152,7 @@ def span(rounds, read):
 def print_result(result):
     rounds, threads = result["rounds"], str(result["threads"])
     print(f"\n{result['model']}, {threads} thread{'s' if threads != '1' else ''}, {result['flops'] / 1e9:.2f} GFLOP; "
-          f"peak {span(rounds, lambda m: m['fma_gflops'][threads])} GFLOP/s, "
+          f"peak {span(rounds, lambda m: peak_of(result, m))} GFLOP/s, "
           f"barrier {span(rounds, lambda m: m.get('barrier_ns'))} ns, "
           f"cross-core {span(rounds, lambda m: m.get('cross_core_read_gbs'))} GB/s, "
           f"DRAM {span(rounds, lambda m: m['dram_read_gbs'])} GB/s")

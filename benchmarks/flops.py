@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counts the floating-point operations of an ONNX model as the direct algorithm does them: two per
-multiply-accumulate of Conv, ConvTranspose, Gemm and MatMul; the rest is small and counts nothing."""
+multiply-accumulate of Conv, ConvTranspose, Gemm, MatMul and MatMulInteger; the rest is small and counts nothing."""
 
 import math
 import sys
@@ -30,7 +30,7 @@ def _multiplications(node, shapes):
     if node.op_type == "Gemm":
         depth = shapes[node.input[0]][0 if attributes.get("transA") else 1]
         return math.prod(shapes[node.output[0]]) * depth
-    if node.op_type == "MatMul":
+    if node.op_type in ("MatMul", "MatMulInteger"):
         return math.prod(shapes[node.output[0]]) * shapes[node.input[0]][-1]
     return 0
 
@@ -43,6 +43,12 @@ def count(path):
         return 2 * sum(_multiplications(node, shapes) for node in model.graph.node)
     except (KeyError, IndexError):
         return 0
+
+
+def by_bytes(path):
+    """Whether all products of the model are of bytes, so that the peak to compare with is that of integers."""
+    kinds = {node.op_type for node in onnx.load(path, load_external_data=False).graph.node}
+    return "MatMulInteger" in kinds and not kinds & {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the machine can do at this moment: the FMA peak per thread count, and how near two cores are placed.
-// Virtual machines move between hosts and caches while benchmarks run, so every round asks again.
+// What the machine can do at this moment: the peaks of FMAs and of dot products of bytes (where it has them)
+// per thread count, and how near two cores are placed. Virtual machines move between hosts and caches while
+// benchmarks run, so every round asks again.
 //
 //   peak [--threads N] [--seconds S]    prints one JSON object; benchmarks/compare.py builds and reads it
 //
@@ -93,7 +94,14 @@ constexpr int kAccumulators = 12;  // two units of four to five cycles' latency 
 constexpr int kFmaSteps = 4096;
 
 // kFmaSteps x kAccumulators vector FMAs on values that stay near 1.
-__attribute__((noinline)) Vector FmaBurst(Vector seed) {
+struct FmaBurst {
+  static constexpr double kOperations = 2.0 * kLanes;  // of one instruction
+  using Value = Vector;
+  static Value Seed() { return Vector{} + 1.0f; }
+  static Value Run(Value seed);
+};
+
+__attribute__((noinline)) Vector FmaBurst::Run(Vector seed) {
   Vector factor = seed * 0.0f + 0.999f, term = seed * 0.0f + 0.001f;
   Vector sums[kAccumulators];
   for (Vector& sum : sums) sum = seed;
@@ -108,31 +116,69 @@ __attribute__((noinline)) Vector FmaBurst(Vector seed) {
   return sums[0];
 }
 
-// The best rate, in GFLOP/s, of all the threads together over short bursts within `seconds`.
-double FmaPeak(const std::vector<int>& cpus, double seconds) {
+#if defined(__AVX512VNNI__)
+#define HAS_DOT_U8S8 1
+// The same of four-way dot products of unsigned by signed bytes.
+struct DotBurst {
+  typedef int Value __attribute__((vector_size(64)));
+  static constexpr double kOperations = 2.0 * 4 * 16;
+  static Value Seed() { return Value{} + 0x01010101; }
+  __attribute__((noinline)) static Value Run(Value seed) {
+    Value sums[kAccumulators];
+    for (Value& sum : sums) sum = seed;
+    for (int step = 0; step < kFmaSteps; ++step) {
+#pragma clang loop unroll(full)
+      for (int i = 0; i < kAccumulators; ++i) {
+        sums[i] = Value(__builtin_ia32_vpdpbusd512(sums[i], seed, seed));
+        asm volatile("" : "+v"(sums[i]));
+      }
+    }
+    for (int i = 1; i < kAccumulators; ++i) sums[0] += sums[i];
+    return sums[0];
+  }
+};
+#endif
+
+// The best rate, in 1e9 operations per second, of all the threads together over short bursts within
+// `seconds`.
+template <typename Burst>
+double Peak(const std::vector<int>& cpus, double seconds) {
   constexpr int kBursts = 64;
-  const double flops = 2.0 * kLanes * kAccumulators * kFmaSteps * kBursts * cpus.size();
+  const double operations = Burst::kOperations * kAccumulators * kFmaSteps * kBursts * cpus.size();
   SpinBarrier barrier(static_cast<int>(cpus.size()));
   std::atomic<bool> more{true};
   double best = 0;
   RunPinned(cpus, [&](int thread) {
-    Vector value = Vector{} + 1.0f;
+    typename Burst::Value value = Burst::Seed();
     const Clock::time_point begin = Clock::now();
     while (true) {
       barrier.Wait();
       if (!more) break;
       const Clock::time_point start = Clock::now();
-      for (int i = 0; i < kBursts; ++i) value = FmaBurst(value * 0.0f + 1.0f);
+      for (int i = 0; i < kBursts; ++i) {
+        value = Burst::Run(Burst::Seed());
+        asm volatile("" ::"v"(value));
+      }
       barrier.Wait();
       if (thread == 0) {
         const Clock::time_point now = Clock::now();
-        best = std::max(best, flops / Seconds(now - start) * 1e-9);
+        best = std::max(best, operations / Seconds(now - start) * 1e-9);
         if (Seconds(now - begin) > seconds) more = false;
       }
     }
-    asm volatile("" ::"v"(value));
   });
   return best;
+}
+
+// Prints `"name": {"1": ..}`, the peak by number of threads.
+template <typename Burst>
+void PrintPeaks(const char* name, const std::vector<int>& cpus, size_t threads, double seconds) {
+  std::printf("\"%s\": {", name);
+  for (size_t n = 1; n <= threads; ++n) {
+    std::printf("%s\"%zu\": %.1f", n > 1 ? ", " : "", n,
+                Peak<Burst>({cpus.begin(), cpus.begin() + n}, seconds));
+  }
+  std::printf("}");
 }
 
 double BarrierNanoseconds(const std::vector<int>& cpus) {
@@ -230,12 +276,12 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "peak: %zu threads asked for, %zu processors allowed\n", threads, cpus.size());
     return 1;
   }
-  std::printf("{\"vector_bytes\": %d, \"fma_gflops\": {", kVectorBytes);
-  for (size_t n = 1; n <= threads; ++n) {
-    const double peak = FmaPeak({cpus.begin(), cpus.begin() + n}, seconds);
-    std::printf("%s\"%zu\": %.1f", n > 1 ? ", " : "", n, peak);
-  }
-  std::printf("}");
+  std::printf("{\"vector_bytes\": %d, ", kVectorBytes);
+  PrintPeaks<FmaBurst>("fma_gflops", cpus, threads, seconds);
+#if defined(HAS_DOT_U8S8)
+  std::printf(", ");
+  PrintPeaks<DotBurst>("dot_u8s8_gops", cpus, threads, seconds);
+#endif
   if (cpus.size() >= 2) {
     const std::vector<int> pair(cpus.begin(), cpus.begin() + 2);
     std::printf(", \"barrier_ns\": %.1f", BarrierNanoseconds(pair));

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 
 # Integer inputs mean something: by their names, the exclusive upper bound of what models accept.
-INTEGER_BOUNDS = {"bytes": 257, "input_ids": 30522, "tokens": 10000}
+INTEGER_BOUNDS = {"bytes": 257, "input_ids": 30522, "tokens": 10000, "u8": 256}
 
 
 def input_types(model):
