@@ -4,6 +4,8 @@
 // that wrap.
 #pragma once
 
+#include <functional>
+
 #include "tilewright/frontend/onnx/node_context.h"
 
 namespace tilewright::onnx {
@@ -22,6 +24,19 @@ ByteOperand ByteArgument(NodeContext& ctx, size_t data, size_t zero);
 /// per row, [.., M, 1], of b one per column.
 Value IntegerProduct(NodeContext& ctx, ByteOperand a, ByteOperand b);
 
+/// The windows of a convolution; pads before all axes, then behind.
+struct ConvWindows {
+  std::vector<int64_t> strides, dilations, pads;
+};
+
+/// The convolution of bytes x [N, C, ...] and w [O, C, ...], one group, as an IntegerProduct of the bytes
+/// that windows see. The zero point of x is one, of w one or one per filter. `finish` gets the sums as [N,
+/// positions, O] in i32 and gives what becomes the result [N, O, ...].
+Value IntegerConv(NodeContext& ctx, const ByteOperand& x, const ByteOperand& w, const ConvWindows& windows,
+                  const std::function<Value(const Value&)>& finish);
+/// Whether IntegerConv takes these: known channels and filters, no negative pads, room for a window.
+bool TakesIntegerConv(const ByteOperand& x, const ByteOperand& w, const ConvWindows& windows);
+
 /// What DequantizeLinear made of bytes: (data - zero) * scale, one scale for all or one per element of
 /// `axis`.
 struct Dequantised {
@@ -34,5 +49,8 @@ struct Dequantised {
 /// The product of the node's first two arguments where both are dequantised bytes, the second a constant with
 /// scales at most per column: as a product of integers, scaled afterwards. Else null.
 Value DequantisedProduct(NodeContext& ctx);
+/// The convolution of the node's first two arguments with a bias (or null), likewise; scales at most per
+/// filter.
+Value DequantisedConv(NodeContext& ctx, const Value& bias, const ConvWindows& windows);
 
 }  // namespace tilewright::onnx

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolution and pooling: windows, automatic padding, bias.
-#include "tilewright/frontend/onnx/node_context.h"
+#include "tilewright/frontend/onnx/integer_product.h"
 
 namespace tilewright::onnx {
 namespace {
@@ -125,9 +125,15 @@ Value Crop(NodeContext& ctx, const Value& x, WindowAttrs& w) {
 void Conv(NodeContext& ctx) {
   WindowAttrs w = ReadWindow(ctx, ConvKernel(ctx, 1));
   std::vector<Value> args = WithBias(ctx);
+  const int64_t groups = ctx.Int("group", 1);
+  if (groups == 1) {
+    Value integers =
+        DequantisedConv(ctx, args.size() > 2 ? args[2] : Value(), {w.strides, w.dilations, w.pads});
+    if (integers) return ctx.Set(0, integers);
+  }
   args[0] = Crop(ctx, args[0], w);
   Annotations attrs = ToAttrs(w);
-  attrs["groups"] = ctx.Int("group", 1);
+  attrs["groups"] = groups;
   ctx.Set(0, ctx.Call("Conv", args, attrs));
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Quantisation as explicit arithmetic: integers are widened to i32, scales stay floats.
+#include <algorithm>
+
 #include "tilewright/frontend/onnx/importer.h"
 #include "tilewright/frontend/onnx/integer_product.h"
 
@@ -134,16 +136,23 @@ void QLinearMatMul(NodeContext& ctx) {
   ctx.Set(0, QuantizeTo(ctx, ctx.Call("Mul", {product, scale}), ctx.Arg(6), ctx.Arg(7), t));
 }
 
-/// Attributes of a convolution of integers, whose padding is explicit.
-Annotations ConvAttrs(const NodeContext& ctx) {
+/// Windows of a convolution of integers, whose padding is explicit.
+ConvWindows ReadWindows(const NodeContext& ctx) {
   const size_t n = size_t(std::max(ctx.Rank(0) - 2, 0));
   std::string auto_pad = ctx.String("auto_pad", "NOTSET");
   if (auto_pad != "NOTSET" && auto_pad != "VALID") ctx.Unsupported("auto_pad of a quantised convolution");
   ctx.Ignore({"kernel_shape"});
-  return {{"strides", ctx.Ints("strides", std::vector<int64_t>(n, 1))},
-          {"dilations", ctx.Ints("dilations", std::vector<int64_t>(n, 1))},
-          {"pads", ctx.Ints("pads", std::vector<int64_t>(2 * n, 0))},
-          {"groups", ctx.Int("group", 1)}};
+  ConvWindows w{.strides = ctx.Ints("strides", std::vector<int64_t>(n, 1)),
+                .dilations = ctx.Ints("dilations", std::vector<int64_t>(n, 1)),
+                .pads = ctx.Ints("pads", std::vector<int64_t>(2 * n, 0))};
+  RequireEntries(ctx, w.strides, n, "strides");
+  RequireEntries(ctx, w.dilations, n, "dilations");
+  RequireEntries(ctx, w.pads, 2 * n, "pads");
+  for (const auto* list : {&w.strides, &w.dilations}) {
+    if (std::any_of(list->begin(), list->end(), [](int64_t v) { return v < 1; }))
+      ctx.Fail("TW2015", "strides and dilations must be 1 or more");
+  }
+  return w;
 }
 
 /// A zero point per output channel as it broadcasts against the weight [O, C, ...].
@@ -154,24 +163,45 @@ Value PerFilter(NodeContext& ctx, const Value& v, int rank) {
   return ctx.Reshape(v, shape);
 }
 
+/// The sums of arguments x and w, zero points behind them, given to `finish` in i32: as [N, positions, O]
+/// where they are products (channels_last), else as ONNX has them.
+void ConvOfBytes(NodeContext& ctx, const ByteOperand& x, const ByteOperand& w, const Value& bias,
+                 const std::function<Value(const Value& sums, bool channels_last)>& finish) {
+  const ConvWindows windows = ReadWindows(ctx);
+  const int64_t groups = ctx.Int("group", 1);
+  if (groups == 1 && TakesIntegerConv(x, w, windows)) {
+    auto with_bias = [&](const Value& sums) {
+      return finish(bias ? ctx.Call("Add", {sums, bias}) : sums, true);
+    };
+    return ctx.Set(0, IntegerConv(ctx, x, w, windows, with_bias));
+  }
+  std::vector<Value> args = {Centred(ctx, x.data, x.zero),
+                             Centred(ctx, w.data, PerFilter(ctx, w.zero, w.data.tensor().rank()))};
+  if (bias) args.push_back(bias);
+  Value sums = ctx.Call("Conv", args,
+                        {{"strides", windows.strides},
+                         {"dilations", windows.dilations},
+                         {"pads", windows.pads},
+                         {"groups", groups}});
+  ctx.Set(0, finish(sums, false));
+}
+
 void ConvInteger(NodeContext& ctx) {
-  Value x = Centred(ctx, ctx.Arg(0), ctx.OptionalArg(2));
-  Value w = Centred(ctx, ctx.Arg(1), PerFilter(ctx, ctx.OptionalArg(3), ctx.Rank(1)));
-  ctx.Set(0, ctx.Call("Conv", {x, w}, ConvAttrs(ctx)));
+  ConvOfBytes(ctx, ByteArgument(ctx, 0, 2), ByteArgument(ctx, 1, 3), nullptr,
+              [](const Value& sums, bool) { return sums; });
 }
 
 void QLinearConv(NodeContext& ctx) {
   const DataType t = ctx.DType(7);
   RequireSmall(ctx, t);
-  Value x = Centred(ctx, ctx.Arg(0), ctx.Arg(2));
-  Value w = Centred(ctx, ctx.Arg(3), PerFilter(ctx, ctx.Arg(5), ctx.Rank(3)));
-  std::vector<Value> args = {x, w};
-  if (ctx.Has(8)) args.push_back(ctx.Arg(8));
-  Value sum = ctx.Cast(ctx.Call("Conv", args, ConvAttrs(ctx)), kF32);
-  Value w_scale = PerFilter(ctx, ctx.Arg(4), ctx.Rank(0) - 1);
-  Value scale = ctx.Call("Mul", {ctx.Reshape(ctx.Arg(1), {}), w_scale});
-  ctx.Set(0, QuantizeTo(ctx, ctx.Call("Mul", {sum, scale}), ctx.Reshape(ctx.Arg(6), {}),
-                        ctx.Reshape(ctx.Arg(7), {}), t));
+  ConvOfBytes(ctx, ByteArgument(ctx, 0, 2), ByteArgument(ctx, 3, 5), ctx.OptionalArg(8),
+              [&](const Value& sums, bool channels_last) {
+                // One scale per filter lies along the last axis there, along axis 1 here.
+                Value scales = PerFilter(ctx, ctx.Arg(4), channels_last ? 1 : ctx.Rank(0) - 1);
+                Value scale = ctx.Call("Mul", {ctx.Reshape(ctx.Arg(1), {}), scales});
+                return QuantizeTo(ctx, ctx.Call("Mul", {ctx.Cast(sums, kF32), scale}),
+                                  ctx.Reshape(ctx.Arg(6), {}), ctx.Reshape(ctx.Arg(7), {}), t);
+              });
 }
 
 [[maybe_unused]] const bool kRegistered = RegisterRows({

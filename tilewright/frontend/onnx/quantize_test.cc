@@ -105,6 +105,74 @@ TEST(Quantised, IntegerProductsAreExact) {
   }
 }
 
+/// ConvInteger over an image of two axes.
+struct ConvCase {
+  std::vector<int64_t> kernel, strides, dilations, pads;
+  int64_t groups = 1;
+};
+
+void Check(const ConvCase& c, unsigned seed) {
+  SCOPED_TRACE(fmt::format("kernel {} strides {} dilations {} pads {} groups {}", fmt::join(c.kernel, ","),
+                           fmt::join(c.strides, ","), fmt::join(c.dilations, ","), fmt::join(c.pads, ","),
+                           c.groups));
+  constexpr int64_t kBatch = 2, kChannels = 4, kFilters = 6, kHeight = 6, kWidth = 7;
+  const int64_t depth = kChannels / c.groups;
+  std::mt19937 random(seed);
+  const NDArray x = Bytes(kU8, {kBatch, kChannels, kHeight, kWidth}, random),
+                w = Bytes(kI8, {kFilters, depth, c.kernel[0], c.kernel[1]}, random);
+  const NDArray p = Bytes(kU8, {}, random), q = Bytes(kI8, {kFilters}, random);
+  ModelProto m = EmptyModel();
+  AddInput(m, "x", x.shape(), 2);
+  AddBytes(m, "w", w);
+  AddBytes(m, "p", p);
+  AddBytes(m, "q", q);
+  NodeProto* node = AddNode(m, "ConvInteger", {"x", "w", "p", "q"}, {"y"});
+  SetInts(node, "strides", c.strides);
+  SetInts(node, "dilations", c.dilations);
+  SetInts(node, "pads", c.pads);
+  SetInt(node, "group", c.groups);
+  AddOutput(m, "y")->clear_type();
+  const NDArray y = RunProto(m, {x}).at(0);
+  auto positions = [&](size_t d, int64_t extent) {
+    const int64_t room = extent + c.pads[d] + c.pads[d + 2] - (c.kernel[d] - 1) * c.dilations[d] - 1;
+    return room / c.strides[d] + 1;
+  };
+  const std::vector<int64_t> shape = {kBatch, kFilters, positions(0, kHeight), positions(1, kWidth)};
+  ASSERT_EQ(y.shape(), shape);
+  auto pixel = [&](int64_t n, int64_t ch, int64_t row, int64_t column) -> int64_t {
+    if (row < 0 || row >= kHeight || column < 0 || column >= kWidth) return 0;
+    return x.AsInt(((n * kChannels + ch) * kHeight + row) * kWidth + column) - p.AsInt(0);
+  };
+  for (int64_t flat = 0; flat < y.size(); ++flat) {
+    const int64_t column = flat % shape[3], row = flat / shape[3] % shape[2],
+                  o = flat / (shape[2] * shape[3]) % kFilters, n = flat / (shape[1] * shape[2] * shape[3]);
+    const int64_t first = o / (kFilters / c.groups) * depth;
+    int64_t sum = 0, at = o * depth * c.kernel[0] * c.kernel[1];
+    for (int64_t ch = 0; ch < depth; ++ch) {
+      for (int64_t i = 0; i < c.kernel[0]; ++i) {
+        for (int64_t j = 0; j < c.kernel[1]; ++j, ++at) {
+          sum += pixel(n, first + ch, row * c.strides[0] + i * c.dilations[0] - c.pads[0],
+                       column * c.strides[1] + j * c.dilations[1] - c.pads[1]) *
+                 (w.AsInt(at) - q.AsInt(o));
+        }
+      }
+    }
+    ASSERT_EQ(y.AsInt(flat), sum) << flat;
+  }
+}
+
+TEST(Quantised, IntegerConvolutionsAreExact) {
+  unsigned seed = 1;
+  for (const ConvCase& c : std::vector<ConvCase>{
+           {{1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}},
+           {{3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}},
+           {{2, 3}, {2, 1}, {1, 2}, {0, 2, 1, 1}},
+           {{3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}, 2},
+       }) {
+    Check(c, seed++);
+  }
+}
+
 /// y = dequantised x [2, 4] by dequantised w [4, 3], whose scales lie along `axis`.
 ModelProto DequantisedModel(int64_t axis, bool constant = true) {
   ModelProto m = EmptyModel();
@@ -124,6 +192,37 @@ ModelProto DequantisedModel(int64_t axis, bool constant = true) {
   AddNode(m, "MatMul", {"xf", "wf"}, {"y"});
   AddOutput(m, "y");
   return m;
+}
+
+TEST(Quantised, ConvolutionsOfDequantisedBytesAreProducts) {
+  ModelProto m = EmptyModel();
+  AddInput(m, "x", {-1, 2, 4}, 2);
+  std::mt19937 random(3);
+  const NDArray w = Bytes(kI8, {3, 2, 2}, random), x = Bytes(kU8, {2, 2, 4}, random);
+  AddBytes(m, "w", w);
+  AddBytes(m, "zx", NDArray::FromInts(kU8, {}, std::vector<int64_t>{9}));
+  AddTensor(m, "sx", {})->set_float_data(0, 0.25F);
+  AddTensor(m, "bias", {3});
+  TensorProto* scales = AddTensor(m, "sw", {3});
+  for (int i = 0; i < 3; ++i) scales->set_float_data(i, 0.5F + float(i));
+  AddNode(m, "DequantizeLinear", {"x", "sx", "zx"}, {"xf"});
+  SetInt(AddNode(m, "DequantizeLinear", {"w", "sw"}, {"wf"}), "axis", 0);
+  AddNode(m, "Conv", {"xf", "wf", "bias"}, {"y"});
+  AddOutput(m, "y");
+  const ImportedModel imported = ImportProto(m);
+  EXPECT_THAT(OperatorsOf(imported),
+              testing::AllOf(testing::Contains("MatMulInteger"), testing::Not(testing::Contains("Conv"))));
+  const NDArray y = RunImported(imported, {x}).at(0);
+  ASSERT_EQ(y.shape(), (std::vector<int64_t>{2, 3, 3}));
+  for (int64_t flat = 0; flat < y.size(); ++flat) {
+    const int64_t at = flat % 3, o = flat / 3 % 3, n = flat / 9;
+    int64_t sum = 0;
+    for (int64_t c = 0; c < 2; ++c) {
+      for (int64_t t = 0; t < 2; ++t)
+        sum += (x.AsInt((n * 2 + c) * 4 + at + t) - 9) * w.AsInt((o * 2 + c) * 2 + t);
+    }
+    EXPECT_EQ(y.AsDouble(flat), double(sum) * 0.25 * (0.5 + double(o)) + 0.125 * double(o)) << flat;
+  }
 }
 
 TEST(Quantised, ProductsOfDequantisedBytesAreIntegers) {
