@@ -5,9 +5,12 @@
 #include "tilewright/cli/commands.h"
 #include "tilewright/cli/model_source.h"
 #include "tilewright/cli/report.h"
+#include "tilewright/codegen/c/codegen.h"
+#include "tilewright/driver/c_source.h"
 #include "tilewright/driver/package.h"
 #include "tilewright/driver/text_file.h"
 #include "tilewright/support/file.h"
+#include "tilewright/target/code_generator.h"
 
 namespace tilewright {
 
@@ -67,6 +70,8 @@ void Emit(const std::string& form, const CompiledModel& model, const CompileOpti
     text = PrintModule(graph);
   } else if (form == "tir") {
     text = PrintModule({TextOptions(options, NextPass(options)), {}, KernelsOf(model.module)});
+  } else if (form == "c") {
+    text = KernelCText(model.kernels);
   } else if (form == "llvm") {
     text = KernelLlvmIr(model.kernels, model.target);
   } else if (form == "asm") {
@@ -118,9 +123,13 @@ void Compile(const CompileArgs& args) {
       throw Error("TW4003", "kernels alone make no module", args.model,
                   {"add --emit, with asm, obj or another form"});
     }
-    WriteSharedLibrary(model, args.output);
-    done = fmt::format("wrote {} ({:.1f} MB)", args.output,
-                       double(std::filesystem::file_size(args.output)) / 1e6);
+    if (CodeGeneratorOf(model.target) == CodeGenerator::kC) {
+      done = "wrote " + WriteCSource(model, args.output);
+    } else {
+      WriteSharedLibrary(model, args.output);
+      done = fmt::format("wrote {} ({:.1f} MB)", args.output,
+                         double(std::filesystem::file_size(args.output)) / 1e6);
+    }
   }
   if (!args.quiet) fmt::print("{} {}\n", done, Summary(model, watch.Milliseconds() / 1e3));
 }
@@ -135,7 +144,8 @@ void AddCompileCommand(CLI::App& app) {
       ->add_option("model", args->model, "Model file (.onnx), or IR as text: a graph, kernels, a reproducer")
       ->required()
       ->type_name("MODEL");
-  command->add_option("-o,--output", args->output, "File to write (.so, or what --emit makes)");
+  command->add_option("-o,--output", args->output,
+                      "File to write (.so; .c with --target c; or what --emit makes)");
   std::string help = "Stop after a phase, or one of its passes:";
   for (Phase p : AllPhases()) {
     help += fmt::format("\n  {}: {}", PhaseName(p), PhaseDoc(p));
@@ -153,7 +163,7 @@ void AddCompileCommand(CLI::App& app) {
   command
       ->add_option("--emit", args->emit,
                    "Write an intermediate form instead of a module (to stdout without -o)")
-      ->check(CLI::IsMember(std::vector<std::string>{"graph", "tir", "llvm", "asm", "obj"}));
+      ->check(CLI::IsMember(std::vector<std::string>{"graph", "tir", "c", "llvm", "asm", "obj"}));
   command->add_flag("--times", args->times, "Print what each pass took");
   command->add_flag("-q,--quiet", args->quiet, "Say nothing when all is well");
   args->flags.Add(*command);

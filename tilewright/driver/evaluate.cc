@@ -5,6 +5,7 @@
 #include "tilewright/driver/dl_types.h"
 #include "tilewright/driver/pipeline.h"
 #include "tilewright/runtime/context.h"
+#include "tilewright/target/code_generator.h"
 
 namespace tilewright {
 
@@ -19,6 +20,11 @@ struct InProcessOwner {
 }  // namespace
 
 std::shared_ptr<const runtime::Module> LoadInProcess(const CompiledModel& model) {
+  if (CodeGeneratorOf(model.target) != CodeGenerator::kLlvm) {
+    throw Error("TW3203",
+                fmt::format("code for the target '{}' cannot run in this process", model.target.name), "",
+                {"`tilewright compile -o MODEL.c` writes it, for a C compiler"});
+  }
   auto owner = std::make_shared<InProcessOwner>();
   owner->parameters = model.parameters;
   std::vector<tw_kernel> kernels;

@@ -2,6 +2,7 @@
 // The compile pipeline: one straight line from a model's graph to a program with code.
 #include "tilewright/driver/pipeline.h"
 
+#include "tilewright/codegen/c/codegen.h"
 #include "tilewright/driver/build_program.h"
 #include "tilewright/driver/constant_args.h"
 #include "tilewright/driver/graph_passes.h"
@@ -11,6 +12,7 @@
 #include "tilewright/driver/text_file.h"
 #include "tilewright/graph/op_def.h"
 #include "tilewright/graph/verify.h"
+#include "tilewright/target/code_generator.h"
 #include "tilewright/tir/verify.h"
 
 namespace tilewright {
@@ -179,10 +181,15 @@ class Pipeline {
   bool GenerateCode() {
     if (passes_.Enter("GenerateCode")) {
       Timed("GenerateCode", [&] {
-        if (model_.kernels.empty()) return;
+        // Sources are written when the model is packaged.
+        if (model_.kernels.empty() || CodeGeneratorOf(options_.target) == CodeGenerator::kC) return;
         model_.objects = CompileKernelGroups(model_.kernels, options_.target, {.threads = options_.threads});
       });
-      passes_.Show("GenerateCode", [&] { return KernelLlvmIr(model_.kernels, options_.target); }, "ll");
+      if (CodeGeneratorOf(options_.target) == CodeGenerator::kC) {
+        passes_.Show("GenerateCode", [&] { return KernelCText(model_.kernels); }, "c");
+      } else {
+        passes_.Show("GenerateCode", [&] { return KernelLlvmIr(model_.kernels, options_.target); }, "ll");
+      }
       passes_.Leave("GenerateCode");
     }
     return Finished(Phase::kCodegen);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/target/known.h"
 
+#include "tilewright/target/code_generator.h"
+
 namespace tilewright {
 
 namespace {
@@ -29,6 +31,9 @@ constexpr KnownTarget kTargets[] = {
      4 << 20, 4, 4},
     {"riscv64-linux-gnu", "riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c,+v", 1, 32 << 10,
      512 << 10, 2 << 20, 4, 4},
+    // Sources for one thread of an unknown processor: short vectors, which compilers can take apart, small
+    // caches, and no fused multiply-add, which would be a call of libm where there is no instruction.
+    {"c", "c", "", "", 1, 16 << 10, 128 << 10, 1 << 20, 1, 1},
 };
 
 }  // namespace
@@ -53,6 +58,10 @@ bool FindKnownTarget(std::string_view name, Target& target) {
   return false;
 }
 
+CodeGenerator CodeGeneratorOf(const Target& target) {
+  return target.triple == "c" ? CodeGenerator::kC : CodeGenerator::kLlvm;
+}
+
 bool HasFeature(const Target& target, std::string_view feature) {
   const std::string padded = "," + target.features + ",";
   return padded.find(",+" + std::string(feature) + ",") != std::string::npos;
@@ -73,6 +82,9 @@ void DeriveVectorFacts(Target& target) {
     target.has_dot_u8s8 =
         (avx512 && HasFeature(target, "avx512vnni")) || (!avx512 && HasFeature(target, "avxvnni"));
     target.has_dot_bf16 = avx512 && HasFeature(target, "avx512bf16");
+  } else if (CodeGeneratorOf(target) == CodeGenerator::kC) {
+    target.vector_registers = 16;
+    target.has_fma = false;
   } else if (target.triple.starts_with("riscv64")) {
     // The vector extension guarantees 128 bits; wider machines run the same code.
     target.has_masked_memory = HasFeature(target, "v");

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "tilewright/target/target.h"
+
+namespace tilewright {
+
+/// Who makes code of lowered kernels. It follows from the triple.
+enum class CodeGenerator {
+  kLlvm,  ///< machine code, by codegen/llvm
+  kC,     ///< C11 sources, by codegen/c: the triple "c"
+};
+
+CodeGenerator CodeGeneratorOf(const Target& target);
+
+}  // namespace tilewright
