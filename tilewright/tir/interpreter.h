@@ -31,13 +31,18 @@ struct InterpretOptions {
 /// contracted or reassociated, and vector_reduce_* goes from the first lane to the last. f32 and narrower
 /// transcendentals are double's libm, rounded.
 ///
+/// Threads of a nest of thread-bound loops with barriers run up to each barrier, one after the other, before
+/// any goes on; what they touch between two barriers must be independent (TW1608). A loop or branch around a
+/// barrier goes the same way in all of them (TW1610).
+///
 /// Throws Error with the statement and the loop variables at that moment:
 ///   TW1601 an index out of bounds            TW1602 arrays or dimensions that do not fit the function
 ///   TW1603 integer division by zero, shift out of range
-///   TW1604 malformed IR                      TW1605 what cannot be interpreted: barrier, async_*,
-///   extern_call TW1606 a block bound outside its domain  TW1607 use of an element that nothing has written
+///   TW1604 malformed IR                      TW1605 what cannot be interpreted: async_*, extern_call,
+///   a barrier outside of threads
+///   TW1606 a block bound outside its domain  TW1607 use of an element that nothing has written
 ///   TW1608 iterations of a parallel loop that are not independent
-///   TW1609 more than max_steps
+///   TW1609 more than max_steps                TW1610 threads that part on the way to a barrier
 void Interpret(const PrimFunc& f, std::span<NDArray> buffers, std::span<const int64_t> dims = {},
                const InterpretOptions& options = {});
 

@@ -89,6 +89,13 @@ struct BufferCode {
   void Bind(Frame& f, char* data, int64_t elements, bool defined) const;
 };
 
+/// Whether the loop is the outermost of the threads that the barriers in it hold together: a nest of
+/// thread-bound loops of one family ("threadIdx.y", "threadIdx.x"), with no threads that meet further inside.
+bool MeetAtBarriers(const ForNode& loop);
+/// Such a nest (threads.cc).
+ActionPtr CompileThreads(Compiler& c, const ForNode& outermost);
+bool HoldsBarrier(const Stmt& s);
+
 /// Lanes on the stack where they are few.
 class LaneArray {
  public:

@@ -215,7 +215,7 @@ struct LoadCode : Code {
   Lane Read(Frame& f, int64_t at) const {
     if (at < 0) return dtype.is_float() ? Lane::Float(0) : Lane::Int(0);
     BufferState& buffer = f.buffers[size_t(access.buffer)];
-    if (f.race.active) f.NoteRead(buffer, at);
+    if (f.watches()) f.NoteRead(buffer, at);
     return buffer.Read(at);
   }
   Lane Eval(Frame& f) const override { return Read(f, access.Position(f)); }

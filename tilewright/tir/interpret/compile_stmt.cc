@@ -89,7 +89,7 @@ struct StoreAction : PlacedAction {
                     fmt::format("the value stored to {} depends on an element that was never written",
                                 buffer.node().buffer_name)};
     }
-    if (f.race.active) f.NoteWrite(buffer, at);
+    if (f.watches()) f.NoteWrite(buffer, at);
     buffer.Write(at, v);
   }
   void Run(Frame& f) const override {
@@ -339,7 +339,10 @@ ActionPtr Compiler::Compile(const Stmt& s) {
   ActionPtr last = Dispatch(
       *next, Overloaded{
                  [&](const StoreNode& n) -> ActionPtr { return std::make_unique<StoreAction>(*this, n); },
-                 [&](const ForNode& n) -> ActionPtr { return std::make_unique<ForAction>(*this, n); },
+                 [&](const ForNode& n) -> ActionPtr {
+                   if (MeetAtBarriers(n)) return CompileThreads(*this, n);
+                   return std::make_unique<ForAction>(*this, n);
+                 },
                  [&](const BlockNode& n) -> ActionPtr { return std::make_unique<BlockAction>(*this, n); },
                  [&](const SeqNode& n) -> ActionPtr {
                    auto all = std::make_unique<SeqAction>();

@@ -49,7 +49,7 @@ void BufferState::SetShape(const Buffer& buffer, std::vector<int64_t> shape, std
     elements_ += lanes;
     for (size_t d = 0; d < shape_.size(); ++d) elements_ += Times(shape_[d] - 1, strides_[d]);
   }
-  stamps_ = {};
+  stamps_[0] = stamps_[1] = {};
 }
 
 void BufferState::Allocate(const Buffer& buffer, std::vector<int64_t> shape, std::vector<int64_t> strides,
@@ -75,12 +75,13 @@ void BufferState::Bind(const Buffer& buffer, std::vector<int64_t> shape, std::ve
   defined_.assign(defined ? 0 : size_t(elements_), 0);
 }
 
-BufferState::Stamps& BufferState::stamps() {
-  if (stamps_.write.empty()) {
-    stamps_.write.assign(size_t(elements_), 0);
-    if (is_param_) stamps_.read.assign(size_t(elements_), 0);
+BufferState::Stamps& BufferState::stamps(int level) {
+  Stamps& stamps = stamps_[level];
+  if (stamps.write.empty()) {
+    stamps.write.assign(size_t(elements_), 0);
+    stamps.read.assign(size_t(elements_), 0);
   }
-  return stamps_;
+  return stamps;
 }
 
 namespace {
@@ -94,27 +95,37 @@ namespace {
                   other - race.first, race.now - race.first, race.loop, how, buffer.node().buffer_name)};
 }
 
-}  // namespace
-
-// Of local buffers only values that flow from one iteration to another count: an iteration that writes an
-// element before it reads it can be given an element of its own.
-void Frame::NoteRead(BufferState& buffer, int64_t at) {
-  BufferState::Stamps& s = buffer.stamps();
+void CheckRead(const Frame::Race& race, BufferState& buffer, int level, int64_t at) {
+  BufferState::Stamps& s = buffer.stamps(level);
   const uint64_t writer = s.write[size_t(at)];
   if (writer >= race.first && writer != race.now)
     FailRace(race, buffer, writer, "one writes and the other reads");
-  if (buffer.is_param()) s.read[size_t(at)] = race.now;
+  s.read[size_t(at)] = race.now;
 }
 
-void Frame::NoteWrite(BufferState& buffer, int64_t at) {
-  BufferState::Stamps& s = buffer.stamps();
-  if (buffer.is_param()) {
+void CheckWrite(const Frame::Race& race, BufferState& buffer, int level, bool shared, int64_t at) {
+  BufferState::Stamps& s = buffer.stamps(level);
+  if (shared) {
     const uint64_t writer = s.write[size_t(at)], reader = s.read[size_t(at)];
     if (writer >= race.first && writer != race.now) FailRace(race, buffer, writer, "both write");
     if (reader >= race.first && reader != race.now)
       FailRace(race, buffer, reader, "one reads and the other writes");
   }
   s.write[size_t(at)] = race.now;
+}
+
+}  // namespace
+
+// Of local buffers only values that flow from one iteration to another count: an iteration that writes an
+// element before it reads it can be given an element of its own. What threads share is shared.
+void Frame::NoteRead(BufferState& buffer, int64_t at) {
+  if (race.active) CheckRead(race, buffer, 0, at);
+  if (threads.active) CheckRead(threads, buffer, 1, at);
+}
+
+void Frame::NoteWrite(BufferState& buffer, int64_t at) {
+  if (race.active) CheckWrite(race, buffer, 0, buffer.is_param(), at);
+  if (threads.active) CheckWrite(threads, buffer, 1, true, at);
 }
 
 int64_t Frame::Decide(Lane value, std::string_view what) const {

@@ -50,7 +50,8 @@ class BufferState {
   struct Stamps {
     std::vector<uint64_t> write, read;
   };
-  Stamps& stamps();
+  /// Of the iterations of a loop (0), or of threads between two barriers (1).
+  Stamps& stamps(int level);
 
  private:
   void SetShape(const Buffer& buffer, std::vector<int64_t> shape, std::vector<int64_t> strides,
@@ -63,7 +64,7 @@ class BufferState {
   bool is_param_ = false;
   std::vector<char> memory_;
   std::vector<uint8_t> defined_;
-  Stamps stamps_;
+  Stamps stamps_[2];
 };
 
 struct Frame {
@@ -81,6 +82,10 @@ struct Frame {
     uint64_t first = 0, now = 0, next = 1;
     std::string loop;
   } race;
+  /// The same for threads that meet at barriers, from one barrier to the next: what they share is then in
+  /// order.
+  Race threads;
+  bool watches() const { return race.active || threads.active; }
   void NoteRead(BufferState& buffer, int64_t at);
   void NoteWrite(BufferState& buffer, int64_t at);
 
