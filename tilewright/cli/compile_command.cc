@@ -18,6 +18,7 @@ namespace {
 
 struct CompileArgs {
   std::string model, output, start_at, stop_after, emit;
+  std::vector<std::string> donate;
   bool print = false, quiet = false, times = false;
   CompileFlags flags;
 };
@@ -99,6 +100,7 @@ std::string Summary(const CompiledModel& model, double seconds) {
 void Compile(const CompileArgs& args) {
   CompileOptions options = args.flags.Options();
   options.start_at = args.start_at;
+  for (const std::string& d : args.donate) options.donate.push_back(SplitAssignment(d, "--donate"));
   SetStop(args, options);
   const bool stops = options.stop_after || !options.stop_after_pass.empty();
   const bool is_text = IsTextFile(args.model);
@@ -164,6 +166,9 @@ void AddCompileCommand(CLI::App& app) {
       ->add_option("--emit", args->emit,
                    "Write an intermediate form instead of a module (to stdout without -o)")
       ->check(CLI::IsMember(std::vector<std::string>{"graph", "tir", "c", "llvm", "asm", "obj"}));
+  command->add_option("--donate", args->donate,
+                      "Let an input give its memory to an output of the same type, which the next run then "
+                      "reads as that input, without a copy: INPUT=OUTPUT (repeatable)");
   command->add_flag("--times", args->times, "Print what each pass took");
   command->add_flag("-q,--quiet", args->quiet, "Say nothing when all is well");
   args->flags.Add(*command);

@@ -13,14 +13,14 @@
 
 namespace tilewright {
 
-namespace {
-
 const Binding* BindingOf(const GraphBlock& block, const Value& v) {
   for (const Binding& b : block.bindings) {
     if (std::find(b.results.begin(), b.results.end(), v) != b.results.end()) return &b;
   }
   return nullptr;
 }
+
+namespace {
 
 bool Uses(const GraphBlock& block, const Value& v) {
   return std::any_of(block.bindings.begin(), block.bindings.end(), [&](const Binding& b) {
@@ -57,6 +57,9 @@ bool ProgramBuilder::Redirect(const GraphBlock& block, const Value& from, const 
       return false;
   }
   places_[root.get()] = place;
+  if (const Value argument = UpdatedBy(*b); argument && MayUpdateInPlace(block, *b, argument)) {
+    if (Redirect(block, argument, place)) in_place_.insert(b);
+  }
   return true;
 }
 
@@ -72,12 +75,17 @@ bool ProgramBuilder::RowsAligned(const std::vector<Expr>& row, DataType t) {
   return analyzer.CanProveEqual(FloorMod(bytes, Expr(int64_t{TW_MEMORY_ALIGNMENT})), Expr(0));
 }
 
-bool ProgramBuilder::ViewRow(const FunctionCallNode& call, const Binding& b) {
-  if (iterations_.empty()) return false;
+const OpCallNode* ProgramBuilder::RowOf(const FunctionCallNode& call) const {
   const GraphFunction& f = kernels_.units()[unit_of_.at(call.callee)].graph;
   auto* row = f->body.bindings.size() == 1 ? f->body.bindings[0].operation.As<OpCallNode>() : nullptr;
+  return row && row->op->name == "Row" ? row : nullptr;
+}
+
+bool ProgramBuilder::ViewRow(const FunctionCallNode& call, const Binding& b) {
+  if (iterations_.empty()) return false;
+  const OpCallNode* row = RowOf(call);
   const Value& result = b.results[0];
-  if (!row || row->op->name != "Row" || places_.contains(result.get())) return false;
+  if (!row || places_.contains(result.get())) return false;
   if (Root(call.args[1]).get() != iterations_.back()) return false;
   const Value& x = call.args[0];
   const Place& sequence = PlaceOf(x);
@@ -135,7 +143,6 @@ void ProgramBuilder::PlaceCarried(const GraphLoopNode& n, const Binding& b, Loop
     const Value &inside = n.body.params[i + 2], &next = n.body.results[i + 1], &initial = n.carried[i];
     if (next == inside) {
       view_of_[inside.get()] = initial;
-      view_of_[b.results[i].get()] = initial;
       continue;
     }
     const size_t one = Request(inside, plan.first), other = Request(inside, plan.first);

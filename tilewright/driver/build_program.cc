@@ -69,12 +69,18 @@ void ProgramBuilder::FindViews(const GraphBlock& block) {
     } else if (auto* call = b.operation.As<FunctionCallNode>()) {
       if (IsView(kernels_.units()[unit_of_.at(call->callee)].graph))
         view_of_[b.results[0].get()] = call->args[0];
+    } else if (auto* loop = b.operation.As<GraphLoopNode>()) {
+      for (size_t i = 0; i < loop->carried.size(); ++i) {
+        if (loop->body.results[i + 1] == loop->body.params[i + 2])
+          view_of_[b.results[i].get()] = loop->carried[i];
+      }
     }
   }
 }
 
 void ProgramBuilder::FindPlaces() {
   FindViews(main_->body);
+  ReadDonations();
   // An output takes the memory of the value that makes it, unless that is an input, a constant or taken
   // already, or memory that a loop exchanges.
   for (size_t i = 0; i < main_->body.results.size(); ++i) {
@@ -82,9 +88,12 @@ void ProgramBuilder::FindPlaces() {
     const TensorType& t = r.tensor();
     const std::string name = i < main_->result_names.size() ? main_->result_names[i] : r.name();
     built_.program.outputs.push_back({name, ToDl(t.dtype), symbols_.Convert(t.shape, name)});
-    if (!Redirect(main_->body, r, {.storage = runtime::Storage::kOutput, .index = uint32_t(i)}))
+    if (donor_[i] != kNone && Root(r) == main_->params[donor_[i]]) continue;  // it stays what it is
+    const bool in_time = donor_[i] == kNone || MayTakeDonor(i);
+    if (!in_time || !Redirect(main_->body, r, {.storage = runtime::Storage::kOutput, .index = uint32_t(i)}))
       copies_.push_back(i);
   }
+  OrderCopies();
   VisitBlock(main_->body);
   for (size_t i : copies_) Use(main_->body.results[i], step_);
 }
@@ -98,6 +107,7 @@ void ProgramBuilder::VisitBlock(const GraphBlock& block) {
     } else if (auto* call = b.operation.As<FunctionCallNode>()) {
       if (view_of_.contains(b.results[0].get()) || ViewRow(*call, b)) continue;
       for (const Value& v : call->args) Use(v, step_);
+      if (const Value argument = UpdatedBy(b)) PlaceUpdate(block, b, argument);
       for (const Value& r : b.results) Define(r, step_);
       step_of_[&b] = step_++;
     } else {
@@ -150,6 +160,7 @@ void ProgramBuilder::EmitBlock(const GraphBlock& block) {
     } else if (auto* loop = b.operation.As<GraphLoopNode>()) {
       EmitLoop(*loop, b);
     } else if (auto step = step_of_.find(&b); step != step_of_.end()) {
+      if (auto copy = update_copies_.find(&b); copy != update_copies_.end()) EmitCopies({copy->second});
       Launch(*b.operation.As<FunctionCallNode>(), b, step->second);
     }
   }
@@ -332,6 +343,10 @@ void ProgramBuilder::BindSymbols() {
     instruction.op = op;
     first.push_back(std::move(instruction));
   };
+  for (uint32_t i = 0; i < donor_.size(); ++i) {
+    if (donor_[i] == kNone) continue;
+    add("donate:" + built_.program.outputs[i].name, runtime::DonateOp{uint32_t(donor_[i]), i});
+  }
   for (uint32_t i = 0; i < built_.program.inputs.size(); ++i) {
     const runtime::TensorSpec& input = built_.program.inputs[i];
     const bool fixed = std::all_of(input.shape.begin(), input.shape.end(),

@@ -37,6 +37,9 @@ struct CompileOptions {
   std::string reproducer;
   /// Called as work proceeds: phase, steps done, steps in all.
   std::function<void(Phase, size_t, size_t)> progress;
+  /// Inputs that give their memory to outputs of the same type, by name: the output of one run is the input
+  /// of the next. Error TW3102 for what does not fit.
+  std::vector<std::pair<std::string, std::string>> donate;
   int threads = 0;  ///< of the compiler; 0: as many as the machine offers
 };
 

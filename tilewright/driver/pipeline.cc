@@ -11,6 +11,7 @@
 #include "tilewright/driver/reproducer.h"
 #include "tilewright/driver/text_file.h"
 #include "tilewright/graph/op_def.h"
+#include "tilewright/graph/rewrite.h"
 #include "tilewright/graph/verify.h"
 #include "tilewright/target/code_generator.h"
 #include "tilewright/tir/verify.h"
@@ -395,11 +396,26 @@ class Pipeline {
   std::optional<KernelLog::Failure> kernel_failure_;
 };
 
+/// Puts what the options say into the attribute of @main, which is the text's and the pipeline's form of it.
+IRModule WithDonations(const IRModule& module, const CompileOptions& options) {
+  if (options.donate.empty()) return module;
+  return OnMain(module, [&](const GraphFunction& f) {
+    GraphFunctionNode copy = *f;
+    std::vector<std::string> names;
+    if (auto it = copy.attrs.find("donate"); it != copy.attrs.end()) {
+      if (auto* given = std::get_if<std::vector<std::string>>(&it->second)) names = *given;
+    }
+    for (const auto& [input, output] : options.donate) names.insert(names.end(), {input, output});
+    copy.attrs["donate"] = std::move(names);
+    return GraphFunction(std::move(copy));
+  });
+}
+
 }  // namespace
 
 CompiledModel CompileModel(const IRModule& module, const std::map<std::string, NDArray>& parameters,
                            const CompileOptions& options) {
-  return Pipeline(options).Run(module, parameters, true);
+  return Pipeline(options).Run(WithDonations(module, options), parameters, true);
 }
 
 CompiledModel CompileKernelFunctions(const IRModule& functions, const CompileOptions& options) {

@@ -18,6 +18,9 @@
 
 namespace tilewright {
 
+/// The binding of the block that makes a value, or null.
+const Binding* BindingOf(const GraphBlock& block, const Value& v);
+
 class ProgramBuilder {
  public:
   ProgramBuilder(const IRModule& module, const KernelSet& kernels,
@@ -68,7 +71,7 @@ class ProgramBuilder {
   void DeclareSymbols();
   void AddInput(const Value& v);
   void FindPlaces();
-  /// Constants and views of a block.
+  /// Constants and views of a block; what a loop carries and never changes is a view of what it starts with.
   void FindViews(const GraphBlock& block);
   void VisitBlock(const GraphBlock& block);
   void VisitIf(const GraphIfNode& n, const Binding& b);
@@ -87,10 +90,29 @@ class ProgramBuilder {
   /// A value that the graph does not have, in a place of its own.
   Value MakeValue(const std::string& name, const Type& type, const Place& place);
   Value TrueConstant();
+  /// The Row that a call computes, or null.
+  const OpCallNode* RowOf(const FunctionCallNode& call) const;
   /// Makes a row of a sequence a view, where kernels may read it in place.
   bool ViewRow(const FunctionCallNode& call, const Binding& b);
   /// Whether rows of this many bytes begin where kernels expect arrays to begin.
   bool RowsAligned(const std::vector<Expr>& row, DataType t);
+
+  // ---- Memory that results take over (build_updates.cc).
+  /// The attribute "donate" of @main: which inputs give their memory to outputs. Error TW3102.
+  void ReadDonations();
+  /// Whether output `i` may be written in its donor's memory while the program runs: the donor is not needed
+  /// any more then. Notes where it is updated in place.
+  bool MayTakeDonor(size_t i);
+  /// The argument that a call updates (OpDef::updates_argument), or null.
+  Value UpdatedBy(const Binding& b) const;
+  /// Whether something behind `b`, or the block's results, needs the memory of `root`.
+  bool NeededAfter(const GraphBlock& block, const Binding& b, const Value& root) const;
+  /// Whether the update in `b` is the last to need its argument, which the block made.
+  bool MayUpdateInPlace(const GraphBlock& block, const Binding& b, const Value& argument) const;
+  /// Places an update's result in its argument's memory, or notes a copy before it.
+  void PlaceUpdate(const GraphBlock& block, const Binding& b, const Value& argument);
+  /// The outputs that no kernel writes, in an order in which none overwrites what another one still reads.
+  void OrderCopies();
 
   Value Root(Value v) const;  ///< follows views to the value that owns the memory
   size_t Request(const Value& v, int step);
@@ -152,7 +174,10 @@ class ProgramBuilder {
   std::unordered_map<const ValueNode*, uint32_t> value_buffers_;
   std::map<std::pair<const ValueNode*, const PrimFuncNode*>, uint32_t> constant_buffers_;
   std::unordered_map<const PrimFuncNode*, uint32_t> kernel_index_;
-  std::vector<size_t> copies_;  ///< outputs that no kernel writes
+  std::vector<size_t> copies_;                   ///< outputs that no kernel writes
+  std::vector<size_t> donor_;                    ///< per output: the input whose memory it has, or kNone
+  std::unordered_set<const Binding*> in_place_;  ///< updates whose argument lies where the result is
+  std::unordered_map<const Binding*, ValueCopy> update_copies_;  ///< before other updates
 };
 
 }  // namespace tilewright

@@ -108,9 +108,14 @@ class GraphInterpreter {
     }
     const size_t inputs = buffers.size();
     for (const Value& v : results) buffers.push_back(NDArray::Empty(v.tensor().dtype, ShapeOf(v)));
+    InterpretOptions options;
+    if (auto updates = f->attrs.find("updates"); updates != f->attrs.end()) {
+      buffers[inputs] = buffers[size_t(std::get<int64_t>(updates->second))].Copy();
+      options.outputs_start_undefined = false;
+    }
     std::vector<int64_t> dims;
     for (const Var& d : f->dims) dims.push_back(dims_.at(d));
-    Interpret(f, buffers, dims, {});
+    Interpret(f, buffers, dims, options);
     return {buffers.begin() + std::ptrdiff_t(inputs), buffers.end()};
   }
 

@@ -18,7 +18,27 @@ te::Tensor CopyStage(const te::Tensor& t, const std::string& name) {
   return te::Compute(name, t.shape(), [&](const te::Axes& i) { return te::Body(t(i)); });
 }
 
+/// Notes which argument the result's memory has to hold when the kernel starts.
+PrimFunc WithUpdatedArgument(const PrimFunc& kernel, const GraphFunction& f) {
+  const Value updated = UpdatedArgument(f);
+  if (!updated) return kernel;
+  const auto at = std::find(f->params.begin(), f->params.end(), updated) - f->params.begin();
+  PrimFuncNode copy = *kernel;
+  copy.attrs["updates"] = int64_t(at);
+  return PrimFunc(std::move(copy));
+}
+
 }  // namespace
+
+Value UpdatedArgument(const GraphFunction& f) {
+  for (const Binding& b : f->body.bindings) {
+    auto* call = b.operation.As<OpCallNode>();
+    if (!call || !call->op->updates_argument) continue;
+    TW_CHECK(f->body.bindings.size() == 1, "@{} does more than update an argument", f.name());
+    return call->args[0];
+  }
+  return nullptr;
+}
 
 PrimFunc LowerFunction(const GraphFunction& f) {
   std::unordered_map<const ValueNode*, te::Tensor> tensors;
@@ -56,7 +76,7 @@ PrimFunc LowerFunction(const GraphFunction& f) {
                                            [&](const te::Tensor& o) { return o.buffer() == t.buffer(); });
     outputs.push_back(taken ? CopyStage(t, "copy") : t);
   }
-  return te::CreatePrimFunc(f.name(), inputs, outputs);
+  return WithUpdatedArgument(te::CreatePrimFunc(f.name(), inputs, outputs), f);
 }
 
 }  // namespace tilewright

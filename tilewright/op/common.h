@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "tilewright/graph/gradient.h"
 #include "tilewright/graph/op_def.h"
 
 namespace tilewright {

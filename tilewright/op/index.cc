@@ -51,6 +51,35 @@ std::vector<te::Tensor> LowerGather(const LowerContext& ctx) {
   })};
 }
 
+// ---- Gradients: what was gathered is scattered, and the other way round
+
+Value ScatteredSum(const GradientContext& ctx, const std::string& op, const Value& zeros, const Value& index,
+                   const Value& g, int64_t axis = 0) {
+  return ctx.Call(op, {zeros, index, g}, {{"axis", axis}, {"reduction", std::string("add")}});
+}
+
+Value ZerosOf(const GradientContext& ctx, DataType dtype, const std::vector<Expr>& shape) {
+  return ctx.Call("Full", {}, {{"dtype", dtype}, {"shape", shape}, {"value", 0.0}});
+}
+
+/// Slices are added to slices of zeros, with the indexed axis in front.
+std::vector<Value> GatherGradient(const GradientContext& ctx) {
+  const std::vector<Expr>&x = ctx.Shape(0), &index = ctx.Shape(1);
+  const int64_t axis = FromFront(ctx.Attr<AxisAttrs>().axis, int(x.size())), width = int64_t(index.size());
+  std::vector<int64_t> to_front, back;
+  for (int64_t d = 0; d < width; ++d) to_front.push_back(axis + d);
+  for (int64_t d = 0; d < axis; ++d) to_front.push_back(d), back.push_back(d + 1);
+  back.push_back(0);
+  for (int64_t d = axis + 1; d < int64_t(x.size()); ++d) to_front.push_back(d + width - 1), back.push_back(d);
+  std::vector<Expr> shape = x, tuples = index;
+  std::rotate(shape.begin(), shape.begin() + axis, shape.begin() + axis + 1);
+  tuples.push_back(Expr(1));
+  const Value g = ctx.Transpose(ctx.Cotangent(), to_front);
+  const Value zeros = ZerosOf(ctx, g.tensor().dtype, shape);
+  const Value sum = ScatteredSum(ctx, "ScatterND", zeros, ctx.Reshape(ctx.Arg(1), tuples), g);
+  return {ctx.Transpose(sum, back), nullptr};
+}
+
 TW_OP(Gather) = OpDef{
     .name = "Gather",
     .doc = "slices of x along an axis, picked by index",
@@ -59,6 +88,7 @@ TW_OP(Gather) = OpDef{
     .infer = InferGather,
     .lower = LowerGather,
     .pattern = FusePattern::kInjective,
+    .gradient = GatherGradient,
 };
 
 struct RowAttrs {
@@ -95,6 +125,20 @@ TW_OP(Row) = OpDef{
       })};
     },
     .pattern = FusePattern::kOpaque,
+    .gradient = [](const GradientContext& ctx) -> std::vector<Value> {
+      const std::vector<Expr>& x = ctx.Shape(0);
+      Value index = ctx.Arg(1);
+      if (ctx.Attr<RowAttrs>().from_end) {
+        Value last = ctx.Call("IndexList", {},
+                              {{"elements", std::vector{x[0] - Expr(1)}}, {"shape", std::vector<int64_t>{}}});
+        index = ctx.Sub(ctx.Call("Cast", {last}, {{"to", index.tensor().dtype}}), index);
+      }
+      std::vector<Expr> row = x;
+      row[0] = Expr(1);
+      return {ScatteredSum(ctx, "ScatterND", ctx.Zeros(ctx.Arg(0)), ctx.Reshape(index, {Expr(1), Expr(1)}),
+                           ctx.Reshape(ctx.Cotangent(), row)),
+              nullptr};
+    },
 };
 
 TW_OP(GatherElements) = OpDef{
@@ -131,6 +175,11 @@ TW_OP(GatherElements) = OpDef{
       })};
     },
     .pattern = FusePattern::kInjective,
+    .gradient = [](const GradientContext& ctx) -> std::vector<Value> {
+      return {ScatteredSum(ctx, "ScatterElements", ctx.Zeros(ctx.Arg(0)), ctx.Arg(1), ctx.Cotangent(),
+                           ctx.Attr<AxisAttrs>().axis),
+              nullptr};
+    },
 };
 
 struct BatchAttrs {
@@ -189,6 +238,10 @@ TW_OP(GatherND) = OpDef{
       })};
     },
     .pattern = FusePattern::kInjective,
+    .gradient = [](const GradientContext& ctx) -> std::vector<Value> {
+      if (ctx.Attr<BatchAttrs>().batch_dims != 0) ctx.Fail("it has batch axes");
+      return {ScatteredSum(ctx, "ScatterND", ctx.Zeros(ctx.Arg(0)), ctx.Arg(1), ctx.Cotangent()), nullptr};
+    },
 };
 
 // ---- Scatter family
@@ -232,24 +285,39 @@ Stmt LoopNest(const std::vector<Expr>& shape, const std::string& prefix,
   return body;
 }
 
-/// A copy of x, then the updates in order; `target` maps an index into the updates to one into x.
-/// The statement is built after the lowering has returned: what it needs is copied into it.
+/// The updates in order, into memory that holds x already (OpDef::updates_argument); `target` maps an index
+/// into the updates to one into x. The statement is built after the lowering has returned: what it needs is
+/// copied into it.
 std::vector<te::Tensor> LowerScatter(
     const LowerContext& ctx,
     const std::function<Indices(const LowerContext& ctx, const Indices& update)>& target) {
   const TensorType& x = ctx.InputType(0);
   auto statement = [ctx, target](const std::vector<Buffer>& out) {
     const std::string& reduction = ctx.Attr<ScatterAttrs>().reduction;
-    Stmt copy = LoopNest(ctx.InputType(0).shape, "i",
-                         [&](const Indices& i) { return MakeStore(out[0], ctx.Read(0, i), i); });
-    Stmt update = LoopNest(ctx.InputType(2).shape, "u", [&](const Indices& u) {
+    return LoopNest(ctx.InputType(2).shape, "u", [&](const Indices& u) {
       Indices at = target(ctx, u);
       return MakeStore(out[0], Update(reduction, out[0](at), ctx.Read(2, u)), at);
     });
-    return MakeSeq({copy, update});
   };
-  return te::Custom(ctx.name(), {ctx.Physical(0), ctx.Physical(1), ctx.Physical(2)}, {{x.dtype, x.shape}},
-                    statement);
+  return te::Custom(ctx.name(), {ctx.Physical(1), ctx.Physical(2)}, {{x.dtype, x.shape}}, statement);
+}
+
+/// Of x: g without what was replaced, of the updates: g where they went. `gather` is the operator that reads
+/// what this one writes. Where updates meet, the last one stays, but all get its share: as the result, the
+/// gradient is that of indices that differ.
+std::vector<Value> ScatterGradient(const GradientContext& ctx, const std::string& gather,
+                                   const Annotations& gather_attrs) {
+  const auto& attrs = ctx.Attr<ScatterAttrs>();
+  const Value& g = ctx.Cotangent();
+  if (attrs.reduction != "none" && attrs.reduction != "add")
+    ctx.Fail(fmt::format("its updates are combined by '{}'", attrs.reduction));
+  std::vector<Value> cotangents(3);
+  if (ctx.Wanted(0)) {
+    cotangents[0] =
+        attrs.reduction == "add" ? g : ctx.CallSame({g, ctx.Arg(1), ctx.Zeros(ctx.Arg(2))}, ctx.attrs());
+  }
+  if (ctx.Wanted(2)) cotangents[2] = ctx.Call(gather, {g, ctx.Arg(1)}, gather_attrs);
+  return cotangents;
 }
 
 TW_OP(ScatterElements) = OpDef{
@@ -290,6 +358,11 @@ TW_OP(ScatterElements) = OpDef{
           });
         },
     .pattern = FusePattern::kOpaque,
+    .gradient =
+        [](const GradientContext& ctx) {
+          return ScatterGradient(ctx, "GatherElements", {{"axis", ctx.Attr<ScatterAttrs>().axis}});
+        },
+    .updates_argument = true,
 };
 
 TW_OP(ScatterND) = OpDef{
@@ -337,6 +410,8 @@ TW_OP(ScatterND) = OpDef{
           });
         },
     .pattern = FusePattern::kOpaque,
+    .gradient = [](const GradientContext& ctx) { return ScatterGradient(ctx, "GatherND", {}); },
+    .updates_argument = true,
 };
 
 // ---- Others

@@ -300,6 +300,22 @@ tw_status tw_context_bind_output(tw_context* context, int32_t index, const DLTen
   });
 }
 
+tw_status tw_context_feed(tw_context* context, int32_t output, int32_t input) {
+  return Guard([&] {
+    RequireArgument(context, "context");
+    context->context.Feed(OutputIndex(context, output), InputIndex(context, input));
+  });
+}
+
+int32_t tw_module_donor(const tw_module* module, int32_t output) {
+  if (module == nullptr) return -1;
+  for (const rt::Instruction& instruction : module->module->program().instructions) {
+    const auto* op = std::get_if<rt::DonateOp>(&instruction.op);
+    if (op != nullptr && static_cast<int64_t>(op->output) == output) return static_cast<int32_t>(op->input);
+  }
+  return -1;
+}
+
 size_t tw_context_bind_alignment(const tw_context* context) {
   return context != nullptr ? context->context.module().program().bind_alignment : 0;
 }

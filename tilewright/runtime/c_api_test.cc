@@ -134,6 +134,7 @@ TEST_F(CApi, NullArgumentsAreErrors) {
   ExpectFailure(tw_context_set_input_shape(context_, 0, nullptr, 2), TW_INVALID_ARGUMENT, kId);
   ExpectFailure(tw_context_bind_input(nullptr, 0, &dl), TW_INVALID_ARGUMENT, kId);
   ExpectFailure(tw_context_bind_output(nullptr, 0, &dl), TW_INVALID_ARGUMENT, kId);
+  ExpectFailure(tw_context_feed(nullptr, 0, 0), TW_INVALID_ARGUMENT, kId);
   ExpectFailure(tw_context_input_buffer(context_, 0, nullptr), TW_INVALID_ARGUMENT, kId);
   ExpectFailure(tw_context_run(nullptr), TW_INVALID_ARGUMENT, kId);
   ExpectFailure(tw_context_get_output(context_, 0, nullptr), TW_INVALID_ARGUMENT, kId);
@@ -216,6 +217,21 @@ TEST_F(CApi, BindsUserMemory) {
   ASSERT_EQ(tw_context_bind_output(context_, 0, &out), TW_OK) << tw_last_error();
   ASSERT_EQ(tw_context_run(context_), TW_OK);
   EXPECT_EQ(y[3], 32.0f);
+}
+
+TEST_F(CApi, FeedsOutputsBack) {
+  Create();
+  EXPECT_EQ(tw_module_donor(module_, 0), -1);
+  EXPECT_EQ(tw_module_donor(nullptr, 0), -1);
+  const std::vector<float> x(32, 1);
+  ASSERT_EQ(tw_context_set_input(context_, 0, x.data(), 128), TW_OK);
+  tw_tensor y{};
+  for (float want : {16.0f, 256.0f, 4096.0f}) {
+    ASSERT_EQ(tw_context_run(context_), TW_OK) << tw_last_error();
+    ASSERT_EQ(tw_context_get_output(context_, 0, &y), TW_OK);
+    EXPECT_EQ(static_cast<const float*>(y.data)[3], want);
+    ASSERT_EQ(tw_context_feed(context_, 0, 0), TW_OK) << tw_last_error();
+  }
 }
 
 #if defined(TW_DEPLOY_EXAMPLE)

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "tilewright/runtime/device.h"
+#include "tilewright/runtime/dtype.h"
 #include "tilewright/runtime/float_environment.h"
 #include "tilewright/runtime/host_functions.h"
 #include "tilewright/runtime/io_tensor.h"
@@ -92,6 +93,7 @@ class Context::Impl {
   IoTensor& OwnInput(size_t index);
   void BindInput(size_t index, const DLTensor* tensor);
   void BindOutput(size_t index, const DLTensor* tensor);
+  void Feed(size_t output, size_t input);
   void Run();
   uint64_t MemoryBytes() const;
 
@@ -112,6 +114,7 @@ class Context::Impl {
   }
 
   void OpenDevices();
+  void ShareDonated();
   void AllocateArena(uint32_t index, uint64_t bytes);
   Step MakeStep(const Instruction& instruction) const;
 
@@ -133,6 +136,7 @@ class Context::Impl {
   void Execute(Step& step, const WaitOp& op);
   void Execute(Step& step, const BindValueOp& op);
   void Execute(Step& step, const CheckEqualOp& op);
+  void Execute(Step&, const DonateOp&) {}  // done when the context was created
   void Execute(Step& step, const IfOp& op);
   void Execute(Step& step, const LoopOp& op);
   void FinishOutputs();
@@ -169,6 +173,8 @@ class Context::Impl {
   std::vector<std::unique_ptr<IoTensor>> outputs_;
   std::vector<std::vector<int64_t>> output_shapes_;  // room to evaluate shapes in
   std::vector<bool> ready_;                          // per input: has contents
+  static constexpr uint32_t kNotDonated = 0xffffffffu;
+  std::vector<uint32_t> donor_;  // per output: the input whose memory it has
   std::vector<ArenaMemory> arenas_;
   std::vector<int64_t> symbols_;         // of the run under way
   std::vector<int64_t> previous_;        // the last value each symbol had
@@ -199,7 +205,10 @@ Context::Impl::Impl(std::shared_ptr<const Module> module, const ContextOptions& 
   for (const TensorSpec& spec : program_.outputs) {
     outputs_.push_back(std::make_unique<IoTensor>(spec, "output"));
     output_shapes_.emplace_back(spec.shape.size());
-    if (outputs_.back()->is_static()) outputs_.back()->EnsureOwned();
+  }
+  ShareDonated();
+  for (const auto& output : outputs_) {
+    if (output->is_static()) output->EnsureOwned();
   }
   ready_.assign(inputs_.size(), false);
   symbols_.assign(program_.symbols.size(), kUnboundSymbol);
@@ -223,6 +232,16 @@ Context::Impl::Impl(std::shared_ptr<const Module> module, const ContextOptions& 
   if (options.profile) {
     profile_.resize(steps_.size());
     trace_.reserve(options.trace_events);
+  }
+}
+
+void Context::Impl::ShareDonated() {
+  donor_.assign(outputs_.size(), kNotDonated);
+  for (const Instruction& instruction : program_.instructions) {
+    const auto* op = std::get_if<DonateOp>(&instruction.op);
+    if (op == nullptr) continue;
+    outputs_[op->output]->ShareWith(*inputs_[op->input]);
+    donor_[op->output] = op->input;
   }
 }
 
@@ -321,6 +340,10 @@ void Context::Impl::BindInput(size_t index, const DLTensor* tensor) {
 
 void Context::Impl::BindOutput(size_t index, const DLTensor* tensor) {
   IoTensor& output = OutputTensor(index);
+  if (output.is_shared()) {
+    throw RuntimeError(ErrorId::kBadBinding, output.Describe() + " has the memory of " +
+                                                 inputs_[donor_[index]]->Describe() + "; bind that instead");
+  }
   if (tensor != nullptr) {
     output.Bind(*tensor, program_.bind_alignment);
   } else {
@@ -328,6 +351,29 @@ void Context::Impl::BindOutput(size_t index, const DLTensor* tensor) {
     if (output.is_static()) output.EnsureOwned();
   }
   has_run_ = false;
+  ++epoch_;
+}
+
+void Context::Impl::Feed(size_t output_index, size_t input_index) {
+  IoTensor &output = OutputTensor(output_index), &input = Input(input_index);
+  if (!has_run_) {
+    throw RuntimeError(ErrorId::kNotRunYet, output.Describe() + " has no contents before a successful run");
+  }
+  if (donor_[output_index] == input_index) return;
+  const bool gives = std::find(donor_.begin(), donor_.end(), input_index) != donor_.end();
+  if (output.is_shared() || gives || output.is_bound() || input.is_bound()) {
+    throw RuntimeError(ErrorId::kBadBinding, "the memory of " + output.Describe() +
+                                                 " cannot become that of " + input.Describe() +
+                                                 ": one of them is bound to the caller's memory or donated");
+  }
+  if (!SameDType(output.spec().dtype, input.spec().dtype)) {
+    throw RuntimeError(ErrorId::kWrongDType, output.Describe() + " has elements of " +
+                                                 DTypeName(output.spec().dtype) + ", " + input.Describe() +
+                                                 " of " + DTypeName(input.spec().dtype));
+  }
+  input.SetShape(output.shape());
+  input.ExchangeMemory(output);
+  ready_[input_index] = true;
   ++epoch_;
 }
 
@@ -410,6 +456,10 @@ void Context::Impl::Run() {
   } catch (...) {
     // What was queued still uses the context's memory.
     for (size_t d = 1; d < sessions_.size(); ++d) sessions_[d]->Synchronize();
+    // Inputs whose memory outputs have may be half overwritten.
+    for (uint32_t input : donor_) {
+      if (input != kNotDonated) ready_[input] = false;
+    }
     throw;
   }
   // What kernels on devices report may come after their instructions have ended.
@@ -741,6 +791,8 @@ void Context::SetInput(size_t index, const DLTensor& tensor) {
 
 void Context::BindInput(size_t index, const DLTensor* tensor) { impl_->BindInput(index, tensor); }
 void Context::BindOutput(size_t index, const DLTensor* tensor) { impl_->BindOutput(index, tensor); }
+
+void Context::Feed(size_t output, size_t input) { impl_->Feed(output, input); }
 
 TensorView Context::InputBuffer(size_t index) {
   const IoTensor& input = impl_->OwnInput(index);

@@ -66,6 +66,9 @@ class Context {
   // Reads from, or writes to, the user's compact tensor at every run; null ends the binding.
   void BindInput(size_t index, const DLTensor* tensor);
   void BindOutput(size_t index, const DLTensor* tensor);
+  // Makes what the last run wrote to an output the contents of an input, without a copy: the two exchange
+  // their memory. Nothing to do where the program gives the output the input's memory anyway.
+  void Feed(size_t output, size_t input);
   // The context's own memory for an input, to be filled in place.
   TensorView InputBuffer(size_t index);
   // Blocks until the outputs are there.

@@ -110,6 +110,7 @@ bool IoTensor::SetShape(std::span<const int64_t> shape) {
 }
 
 bool IoTensor::EnsureOwned() {
+  if (shared_ != nullptr) return shared_->EnsureOwned();
   if (bound_) {
     if (bytes_ <= bound_bytes_) return false;
     throw RuntimeError(ErrorId::kWrongSize, Describe() + " needs " + std::to_string(bytes_) +
@@ -169,6 +170,11 @@ void IoTensor::Unbind() {
   if (!bound_) return;
   bound_ = false;
   data_ = owned_.bytes >= bytes_ ? owned_.data : nullptr;
+}
+
+void IoTensor::ExchangeMemory(IoTensor& other) {
+  std::swap(owned_, other.owned_);
+  std::swap(data_, other.data_);
 }
 
 void IoTensor::CopyFrom(const DLTensor& tensor) {

@@ -32,7 +32,9 @@ class IoTensor {
   uint64_t bytes() const { return bytes_; }
   bool is_bound() const { return bound_; }
   // The tensor's memory; null where there is none yet.
-  void* data() const { return data_; }
+  void* data() const { return shared_ != nullptr ? shared_->data() : data_; }
+  // Whether its memory is another tensor's.
+  bool is_shared() const { return shared_ != nullptr; }
   uint64_t owned_bytes() const { return owned_.bytes; }
 
   // Takes a shape whose fixed dimensions are the spec's; returns whether it differs from the present one.
@@ -42,6 +44,10 @@ class IoTensor {
   bool EnsureOwned();
   // Uses the user's tensor, which must be compact, on the host, aligned, and of the spec's dtype.
   void Bind(const DLTensor& tensor, uint64_t alignment);
+  // Lies in the memory of `other`, which has the same size and outlives this, from now on.
+  void ShareWith(IoTensor& other) { shared_ = &other; }
+  // Exchanges the memory with that of another tensor; neither is bound or shared.
+  void ExchangeMemory(IoTensor& other);
   // Goes back to the context's own memory, if it has any.
   void Unbind();
   // Throws unless the tensor is on the host, has the spec's dtype and a shape that the spec allows.
@@ -62,6 +68,7 @@ class IoTensor {
   void* data_ = nullptr;
   uint64_t bound_bytes_ = 0;
   DeviceMemory owned_;
+  IoTensor* shared_ = nullptr;
 };
 
 // "[1, 3, 224, 224]".

@@ -17,6 +17,7 @@ struct IsStaticOperation {
   bool operator()(const BindShapeOp&) const { return false; }
   bool operator()(const BindValueOp&) const { return false; }
   bool operator()(const CheckEqualOp&) const { return false; }
+  bool operator()(const DonateOp&) const { return true; }
   bool operator()(const CopyOp&) const { return true; }
   bool operator()(const CallHostOp&) const { return true; }
   bool operator()(const WaitOp&) const { return true; }
@@ -106,6 +107,9 @@ class Printer {
   std::string operator()(const CheckEqualOp& op) const {
     return " " + Text(op.left) + " == " + Text(op.right) + ": " + op.what;
   }
+  std::string operator()(const DonateOp& op) const {
+    return " input " + std::to_string(op.input) + " to output " + std::to_string(op.output);
+  }
   std::string operator()(const IfOp& op) const { return " " + Name(op.condition); }
   std::string operator()(const LoopOp& op) const {
     std::string text;
@@ -155,9 +159,10 @@ class Printer {
 }  // namespace
 
 Opcode Instruction::opcode() const {
-  static constexpr Opcode kOpcodes[] = {
-      Opcode::kAlloc, Opcode::kCopy,      Opcode::kLaunch,     Opcode::kCallHost, Opcode::kBindShape,
-      Opcode::kWait,  Opcode::kBindValue, Opcode::kCheckEqual, Opcode::kIf,       Opcode::kLoop};
+  static constexpr Opcode kOpcodes[] = {Opcode::kAlloc,     Opcode::kCopy,       Opcode::kLaunch,
+                                        Opcode::kCallHost,  Opcode::kBindShape,  Opcode::kWait,
+                                        Opcode::kBindValue, Opcode::kCheckEqual, Opcode::kDonate,
+                                        Opcode::kIf,        Opcode::kLoop};
   static_assert(std::size(kOpcodes) == std::variant_size_v<decltype(op)>);
   return kOpcodes[op.index()];
 }
@@ -186,6 +191,8 @@ std::string_view OpcodeName(Opcode opcode) {
       return "bind_value";
     case Opcode::kCheckEqual:
       return "check_equal";
+    case Opcode::kDonate:
+      return "donate";
     case Opcode::kIf:
       return "if";
     case Opcode::kLoop:

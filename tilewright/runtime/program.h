@@ -112,6 +112,14 @@ struct BindValueOp {
   uint32_t buffer = 0;
 };
 
+// Not an action: gives an output the memory of an input of the same type, for all runs. What the program
+// writes there is what the next run reads from the input. The program reads the input before it overwrites
+// it.
+struct DonateOp {
+  uint32_t input = 0;
+  uint32_t output = 0;
+};
+
 // Ends the run with an error unless two extents, which operators need to be equal, are.
 struct CheckEqualOp {
   ShapeExpr left, right;
@@ -173,6 +181,7 @@ enum class Opcode : uint8_t {
   kWait = 6,
   kBindValue = 7,
   kCheckEqual = 8,
+  kDonate = 9,
   kIf = 16,
   kLoop = 17,
 };
@@ -187,8 +196,8 @@ struct Instruction {
   // Runs only until a context has had one successful run: for what no input changes, such as parameters
   // copied to a device. What it writes must lie in arenas of constant size that nothing else writes to.
   bool once = false;
-  std::variant<AllocOp, CopyOp, LaunchOp, CallHostOp, BindShapeOp, WaitOp, BindValueOp, CheckEqualOp, IfOp,
-               LoopOp>
+  std::variant<AllocOp, CopyOp, LaunchOp, CallHostOp, BindShapeOp, WaitOp, BindValueOp, CheckEqualOp,
+               DonateOp, IfOp, LoopOp>
       op;
 
   Opcode opcode() const;
@@ -213,7 +222,8 @@ struct Program {
   bool IsStatic() const;
 };
 
-// "alloc", "copy", "launch", "call_host", "bind_shape", "wait", "bind_value", "check_equal", "if", "loop".
+// "alloc", "copy", "launch", "call_host", "bind_shape", "wait", "bind_value", "check_equal", "donate", "if",
+// "loop".
 std::string_view OpcodeName(Opcode opcode);
 
 // Bytes of a compact tensor; sub-byte elements are packed, the last byte filled up.
@@ -221,7 +231,8 @@ ShapeExpr CompactBytes(DLDataType dtype, const std::vector<ShapeExpr>& shape);
 
 // Throws kBadProgram, naming the instruction or buffer, unless every index is in range, every constant window
 // lies within its storage, parameters are only read, events are signalled before they are waited for, and
-// branches and bodies nest, at most 64 deep. A body does not size arenas; nothing inside a branch or body
+// branches and bodies nest, at most 64 deep. An input gives its memory to one output, whose type it has. A
+// body does not size arenas; nothing inside a branch or body
 // runs once, and an event that is signalled there is not waited for elsewhere. `parameter_bytes` is the size
 // of the parameters.
 void ValidateProgram(const Program& program, uint64_t parameter_bytes);

@@ -90,6 +90,18 @@ class Validator {
     CheckExpr(op.left);
     CheckExpr(op.right);
   }
+  void operator()(const DonateOp& op) {
+    Require(range_.depth == 0, "gives an input's memory away in a branch or a loop's body");
+    Require(op.input < program_.inputs.size(), "names input " + std::to_string(op.input));
+    Require(op.output < program_.outputs.size(), "names output " + std::to_string(op.output));
+    const TensorSpec &input = program_.inputs[op.input], &output = program_.outputs[op.output];
+    Require(SameDType(input.dtype, output.dtype) && input.shape == output.shape,
+            "gives an input's memory to an output of another type");
+    for (const auto& [i, o] : donated_) {
+      Require(i != op.input && o != op.output, "gives memory that an instruction before it gives");
+    }
+    donated_.emplace_back(op.input, op.output);
+  }
   void operator()(const IfOp& op) {
     Require(device_ == 0, "branches on a device");
     CheckHostValue(op.condition, 1, "its condition");
@@ -311,6 +323,7 @@ class Validator {
   uint64_t parameter_bytes_;
   std::vector<bool> signalled_;  // by instructions that have run wherever the present one runs
   std::vector<bool> taken_;      // by any instruction
+  std::vector<std::pair<uint32_t, uint32_t>> donated_;
   RangeInfo range_;
   std::string where_;
   uint16_t device_ = 0;

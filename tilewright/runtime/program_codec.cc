@@ -189,6 +189,10 @@ struct PutOperation {
     PutExpr(out, op.right);
     out.PutString(op.what);
   }
+  void operator()(const DonateOp& op) const {
+    out.Put(op.input);
+    out.Put(op.output);
+  }
   void operator()(const IfOp& op) const {
     out.Put(op.condition);
     out.Put(op.then_count);
@@ -268,6 +272,12 @@ decltype(Instruction::op) GetOperation(ByteReader& in, uint8_t opcode) {
       op.left = GetExpr(in);
       op.right = GetExpr(in);
       op.what = in.GetString();
+      return op;
+    }
+    case Opcode::kDonate: {
+      DonateOp op;
+      op.input = GetIndex(in);
+      op.output = GetIndex(in);
       return op;
     }
     case Opcode::kIf: {

@@ -15,6 +15,7 @@ tw_status StatusOf(ErrorId id) {
     case ErrorId::kInputMissing:
     case ErrorId::kNotRunYet:
     case ErrorId::kBadOption:
+    case ErrorId::kBadBinding:
       return TW_INVALID_ARGUMENT;
     case ErrorId::kWrongShape:
     case ErrorId::kSymbolRange:

@@ -24,6 +24,7 @@ enum class ErrorId : int {
   kInputMissing = 5009,
   kNotRunYet = 5010,
   kBadOption = 5011,
+  kBadBinding = 5012,
 
   kCannotOpen = 5101,
   kNotAModule = 5102,

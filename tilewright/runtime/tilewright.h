@@ -148,6 +148,15 @@ TW_API tw_status tw_context_bind_input(tw_context* context, int32_t index, const
 /* Writes the output into the user's compact tensor at every run, under the same conditions. */
 TW_API tw_status tw_context_bind_output(tw_context* context, int32_t index, const DLTensor* tensor);
 
+/* Makes what the last run wrote to an output the contents of an input for the next run, without a copy: the
+ * two exchange their memory. What the output then shows is unspecified until the next run. Neither may be
+ * bound. Nothing happens where the module was compiled to give the output the input's memory (`tilewright
+ * compile --donate`): there every run leaves its output in the input. */
+TW_API tw_status tw_context_feed(tw_context* context, int32_t output, int32_t input);
+
+/* The input whose memory an output has by the module's own choice (`--donate`), or -1. */
+TW_API int32_t tw_module_donor(const tw_module* module, int32_t output);
+
 /* The alignment, in bytes, that bound memory needs; a power of two. */
 TW_API size_t tw_context_bind_alignment(const tw_context* context);
 
