@@ -67,19 +67,6 @@ IRModule OnMain(const IRModule& module, const std::function<GraphFunction(const 
   return result;
 }
 
-namespace {
-
-using Pass = std::function<GraphFunction(const GraphFunction&)>;
-
-bool SameBlock(const GraphBlock& a, const GraphBlock& b) {
-  return a.params == b.params && a.results == b.results &&
-         std::equal(a.bindings.begin(), a.bindings.end(), b.bindings.begin(), b.bindings.end(),
-                    [](const Binding& x, const Binding& y) {
-                      return x.operation == y.operation && x.results == y.results;
-                    });
-}
-
-/// Values that a block uses and does not bind, each once.
 std::vector<Value> FreeValues(const GraphBlock& block) {
   std::unordered_set<const ValueNode*> seen;
   std::vector<Value> free;
@@ -93,6 +80,18 @@ std::vector<Value> FreeValues(const GraphBlock& block) {
   }
   for (const Value& r : block.results) use(r);
   return free;
+}
+
+namespace {
+
+using Pass = std::function<GraphFunction(const GraphFunction&)>;
+
+bool SameBlock(const GraphBlock& a, const GraphBlock& b) {
+  return a.params == b.params && a.results == b.results &&
+         std::equal(a.bindings.begin(), a.bindings.end(), b.bindings.begin(), b.bindings.end(),
+                    [](const Binding& x, const Binding& y) {
+                      return x.operation == y.operation && x.results == y.results;
+                    });
 }
 
 class BlockWalker {

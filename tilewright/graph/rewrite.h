@@ -23,6 +23,9 @@ std::unordered_map<const ValueNode*, int> CountUses(const GraphBlock& block);
 /// The binding that defines each result of the block.
 std::unordered_map<const ValueNode*, const Binding*> Definitions(const GraphBlock& block);
 
+/// The values that a block uses and does not bind, each once, in the order of their first use.
+std::vector<Value> FreeValues(const GraphBlock& block);
+
 /// The constant that a value is bound to in `definitions`, or null.
 const NDArray* ConstantOf(const Value& v,
                           const std::unordered_map<const ValueNode*, const Binding*>& definitions);

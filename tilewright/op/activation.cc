@@ -17,7 +17,7 @@ struct AlphaBetaAttrs {
 
 using ParamFunction = Expr (*)(const Expr& x, const Expr& alpha, const Expr& beta);
 
-OpDef ParamActivation(std::string name, std::string doc, ParamFunction f) {
+OpDef ParamActivation(std::string name, std::string doc, ParamFunction f, Gradient gradient = nullptr) {
   OpDef def = ElementwiseOp(std::move(name), std::move(doc), [f](const Expr& x, const LowerContext& ctx) {
     const auto& attrs = ctx.Attr<AlphaBetaAttrs>();
     return f(x, ConstLike(x, attrs.alpha), ConstLike(x, attrs.beta));
@@ -27,6 +27,7 @@ OpDef ParamActivation(std::string name, std::string doc, ParamFunction f) {
     RequireFloat(ctx, 0);
     return InferSame(ctx);
   };
+  def.gradient = std::move(gradient);
   return def;
 }
 
@@ -34,10 +35,26 @@ Expr Zero(const Expr& x) { return ConstLike(x, 0); }
 Expr Expm1(const Expr& x) { return MakeCall(Intrinsic::k_expm1, {x}); }
 Expr Sigmoid(const Expr& x) { return MakeCall(Intrinsic::k_sigmoid, {x}); }
 
-TW_OP(LeakyRelu) = ParamActivation("LeakyRelu", "x < 0 ? alpha * x : x",
-                                   [](const Expr& x, const Expr& alpha, const Expr&) {
-                                     return MakeSelect(x < Zero(x), alpha * x, x);
-                                   });
+std::vector<Value> LeakyReluGradient(const GradientContext& ctx) {
+  const Value &g = ctx.Cotangent(), &x = ctx.Arg(0);
+  Value low = ctx.Mul(g, ctx.Scalar(ctx.Attr<AlphaBetaAttrs>().alpha, g));
+  return {ctx.Call("Where", {ctx.Call("Less", {x, ctx.Scalar(0, x)}), low, g})};
+}
+
+/// Phi(x) + x * phi(x), phi the density of the normal distribution.
+std::vector<Value> GeluGradient(const GradientContext& ctx) {
+  const Value& x = ctx.Arg(0);
+  auto scaled = [&](const Value& v, double factor) { return ctx.Mul(v, ctx.Scalar(factor, v)); };
+  Value erf = ctx.Call("Erf", {scaled(x, 0.70710678118654752)});
+  Value integral = scaled(ctx.Add(erf, ctx.Scalar(1, erf)), 0.5);
+  Value density = scaled(ctx.Call("Exp", {scaled(ctx.Mul(x, x), -0.5)}), 0.3989422804014327);
+  return {ctx.Mul(ctx.Cotangent(), ctx.Add(integral, ctx.Mul(x, density)))};
+}
+
+TW_OP(LeakyRelu) = ParamActivation(
+    "LeakyRelu", "x < 0 ? alpha * x : x",
+    [](const Expr& x, const Expr& alpha, const Expr&) { return MakeSelect(x < Zero(x), alpha * x, x); },
+    LeakyReluGradient);
 // Negative branches take min(x, 0), so that e^x stays finite where the branch is not chosen.
 TW_OP(Elu) = ParamActivation("Elu", "x < 0 ? alpha * (e^x - 1) : x",
                              [](const Expr& x, const Expr& alpha, const Expr&) {
@@ -70,12 +87,13 @@ TW_OP(Shrink) = ParamActivation("Shrink", "x < -alpha ? x + beta : x > alpha ? x
                                   Expr high = MakeSelect(x > alpha, x - beta, Zero(x));
                                   return MakeSelect(x < -alpha, x + beta, high);
                                 });
-TW_OP(Gelu) = ParamActivation("Gelu", "x * Phi(x), Phi the normal distribution's integral, by erf",
-                              [](const Expr& x, const Expr&, const Expr&) {
-                                Expr phi =
-                                    MakeCall(Intrinsic::k_erf, {x * ConstLike(x, 0.70710678118654752)});
-                                return ConstLike(x, 0.5) * x * (ConstLike(x, 1) + phi);
-                              });
+TW_OP(Gelu) = ParamActivation(
+    "Gelu", "x * Phi(x), Phi the normal distribution's integral, by erf",
+    [](const Expr& x, const Expr&, const Expr&) {
+      Expr phi = MakeCall(Intrinsic::k_erf, {x * ConstLike(x, 0.70710678118654752)});
+      return ConstLike(x, 0.5) * x * (ConstLike(x, 1) + phi);
+    },
+    GeluGradient);
 TW_OP(GeluTanh) = ParamActivation("GeluTanh", "Gelu with Phi approximated by tanh (Hendrycks and Gimpel)",
                                   [](const Expr& x, const Expr&, const Expr&) {
                                     Expr inner = ConstLike(x, 0.79788456080286536) *

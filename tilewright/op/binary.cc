@@ -14,6 +14,8 @@ struct BinaryRow {
   Domain domain;
   Result result;
   Expr (*f)(const Expr& a, const Expr& b);
+  /// The cotangents of a and b in the result's shape; null: there is no gradient.
+  std::vector<Value> (*gradient)(const GradientContext& ctx) = nullptr;
 };
 
 template <BinaryOp op>
@@ -51,15 +53,67 @@ Expr Shift(Intrinsic op, const Expr& a, const Expr& b) {
   return MakeSelect(inside, MakeCall(op, {a, MakeSelect(inside, b, ConstLike(b, 0))}), rest);
 }
 
+// ---- Gradients, g the cotangent of the result
+
+using Context = const GradientContext&;
+using Values = std::vector<Value>;
+
+Values DivGradient(Context ctx) {
+  Value over_b = ctx.Div(ctx.Cotangent(), ctx.Arg(1));
+  return {over_b, ctx.Wanted(1) ? ctx.Neg(ctx.Mul(over_b, ctx.Result())) : nullptr};
+}
+/// All of g goes to the argument that is the result; to the first where both are.
+Values ChoiceGradient(Context ctx, const Value& first) {
+  const Value &g = ctx.Cotangent(), zero = ctx.Scalar(0, g);
+  return {ctx.Call("Where", {first, g, zero}), ctx.Call("Where", {first, zero, g})};
+}
+Values PowGradient(Context ctx) {
+  const Value &g = ctx.Cotangent(), &a = ctx.Arg(0);
+  Value b = ctx.Arg(1), zero = ctx.Scalar(0, a);
+  const DataType exponent = b.tensor().dtype;
+  if (exponent != a.tensor().dtype) b = ctx.Call("Cast", {b}, {{"to", a.tensor().dtype}});
+  Value lower = ctx.Call("Pow", {a, ctx.Sub(b, ctx.Scalar(1, b))});
+  Value by_b;
+  if (ctx.Wanted(1)) {
+    // a^b is 0 for a = 0 and all positive b; for negative a there is no derivative by b.
+    Value positive = ctx.Call("Less", {zero, a});
+    Value log = ctx.Call("Log", {ctx.Call("Where", {positive, a, ctx.Scalar(1, a)})});
+    by_b = ctx.Mul(g, ctx.Mul(ctx.Result(), log));
+    if (exponent != a.tensor().dtype) by_b = ctx.Call("Cast", {by_b}, {{"to", exponent}});
+  }
+  return {ctx.Mul(g, ctx.Mul(b, lower)), by_b};
+}
+
+/// A gradient whose results have been broadcast as the arguments were.
+Gradient SummedToArguments(Values (*f)(Context)) {
+  return [f](Context ctx) {
+    Values cotangents = f(ctx);
+    for (size_t i = 0; i < cotangents.size(); ++i) {
+      const bool wanted = cotangents[i] && ctx.Wanted(i);
+      cotangents[i] = wanted ? ctx.SumTo(cotangents[i], ctx.Shape(i)) : nullptr;
+    }
+    return cotangents;
+  };
+}
+
 const BinaryRow kRows[] = {
-    {"Add", "a + b; integers wrap", Domain::kNumber, Result::kOperand, Apply<BinaryOp::kAdd>},
-    {"Sub", "a - b; integers wrap", Domain::kNumber, Result::kOperand, Apply<BinaryOp::kSub>},
-    {"Mul", "a * b; integers wrap", Domain::kNumber, Result::kOperand, Apply<BinaryOp::kMul>},
-    {"Div", "a / b; integers round towards zero", Domain::kNumber, Result::kOperand, DivideOf},
+    {"Add", "a + b; integers wrap", Domain::kNumber, Result::kOperand, Apply<BinaryOp::kAdd>,
+     [](Context ctx) { return Values{ctx.Cotangent(), ctx.Cotangent()}; }},
+    {"Sub", "a - b; integers wrap", Domain::kNumber, Result::kOperand, Apply<BinaryOp::kSub>,
+     [](Context ctx) { return Values{ctx.Cotangent(), ctx.Wanted(1) ? ctx.Neg(ctx.Cotangent()) : nullptr}; }},
+    {"Mul", "a * b; integers wrap", Domain::kNumber, Result::kOperand, Apply<BinaryOp::kMul>,
+     [](Context ctx) {
+       const Value& g = ctx.Cotangent();
+       return Values{ctx.Wanted(0) ? ctx.Mul(g, ctx.Arg(1)) : nullptr,
+                     ctx.Wanted(1) ? ctx.Mul(g, ctx.Arg(0)) : nullptr};
+     }},
+    {"Div", "a / b; integers round towards zero", Domain::kNumber, Result::kOperand, DivideOf, DivGradient},
     {"FloorMod", "remainder with the divisor's sign", Domain::kNumber, Result::kOperand, FloorModOf},
     {"TruncMod", "remainder with the dividend's sign", Domain::kNumber, Result::kOperand, TruncModOf},
-    {"Minimum", "the smaller; NaN if either is", Domain::kNumber, Result::kOperand, Apply<BinaryOp::kMin>},
-    {"Maximum", "the larger; NaN if either is", Domain::kNumber, Result::kOperand, Apply<BinaryOp::kMax>},
+    {"Minimum", "the smaller; NaN if either is", Domain::kNumber, Result::kOperand, Apply<BinaryOp::kMin>,
+     [](Context ctx) { return ChoiceGradient(ctx, ctx.Call("LessEqual", {ctx.Arg(0), ctx.Arg(1)})); }},
+    {"Maximum", "the larger; NaN if either is", Domain::kNumber, Result::kOperand, Apply<BinaryOp::kMax>,
+     [](Context ctx) { return ChoiceGradient(ctx, ctx.Call("LessEqual", {ctx.Arg(1), ctx.Arg(0)})); }},
     {"Equal", "a == b", Domain::kAny, Result::kBool, Apply<BinaryOp::kEq>},
     {"NotEqual", "a != b", Domain::kAny, Result::kBool, Apply<BinaryOp::kNe>},
     {"Less", "a < b", Domain::kNumber, Result::kBool, Apply<BinaryOp::kLt>},
@@ -114,6 +168,7 @@ OpDef MakeRow(const BinaryRow& row) {
   def.lower = [f = row.f](const LowerContext& ctx) {
     return LowerBroadcast(ctx, [&](const std::vector<Expr>& x) { return f(x[0], x[1]); });
   };
+  if (row.gradient) def.gradient = SummedToArguments(row.gradient);
   return def;
 }
 
@@ -162,6 +217,7 @@ TW_OP(Pow) = [] {
     return {ctx.Compute(
         [&](const Indices& i) { return PowerOf(ctx.ReadBroadcast(0, i), ctx.ReadBroadcast(1, i)); })};
   };
+  def.gradient = SummedToArguments(PowGradient);
   return def;
 }();
 
@@ -193,6 +249,10 @@ TW_OP(Where) = [] {
       return MakeSelect(ctx.ReadBroadcast(0, i), ctx.ReadBroadcast(1, i), ctx.ReadBroadcast(2, i));
     })};
   };
+  def.gradient = SummedToArguments([](Context ctx) {
+    Values of_choice = ChoiceGradient(ctx, ctx.Arg(0));
+    return Values{nullptr, of_choice[0], of_choice[1]};
+  });
   return def;
 }();
 

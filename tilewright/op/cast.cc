@@ -33,6 +33,9 @@ TW_OP(Cast) = [] {
     return {
         ctx.Compute([&](const Indices& i) { return ConvertTo(ctx.Attr<CastAttrs>().to, ctx.Read(0, i)); })};
   };
+  def.gradient = [](const GradientContext& ctx) -> std::vector<Value> {
+    return {ctx.Call("Cast", {ctx.Cotangent()}, {{"to", ctx.Arg(0).tensor().dtype}})};
+  };
   def.pattern = FusePattern::kElementwise;
   def.layout_agnostic = true;
   return def;

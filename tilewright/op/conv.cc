@@ -202,6 +202,74 @@ std::optional<ArgumentBorder> ConvBorder(const InferContext& ctx) {
   return BorderOf(ctx, window, InferConv(ctx)[0].tensor()->shape, 0, Attrs(attrs));
 }
 
+// ---- Gradient of Conv
+
+/// The cotangent of x: the transposed convolution of g, which ends where windows end, and zeros behind it.
+Value ConvGradientOfInput(const GradientContext& ctx) {
+  const auto& attrs = ctx.Attr<ConvAttrs>();
+  const std::vector<Expr>& x = ctx.Shape(0);
+  const size_t spatial = attrs.strides.size();
+  Value spread = ctx.Call("ConvTranspose", {ctx.Cotangent(), ctx.Arg(1)},
+                          {{"strides", attrs.strides},
+                           {"dilations", attrs.dilations},
+                           {"pads", std::vector<int64_t>(2 * spatial, 0)},
+                           {"groups", attrs.groups},
+                           {"output_padding", std::vector<int64_t>(spatial, 0)}});
+  std::vector<Expr> begin = {Expr(0), Expr(0)}, end = begin;
+  bool fits = true;
+  for (size_t d = 0; d < spatial; ++d) {
+    begin.push_back(Expr(-attrs.pads[d]));
+    end.push_back(x[d + 2] + Expr(attrs.pads[d]) - spread.tensor().shape[d + 2]);
+    fits = fits && IsInt(begin.back(), 0) && IsInt(end.back(), 0);
+  }
+  return fits ? spread : ctx.Call("Pad", {spread}, {{"begin", begin}, {"end", end}});
+}
+
+/// The cotangent of w: a convolution of x with g in place of the filters, batch and channels exchanged,
+/// stride and dilation too; positions beyond the kernel, which the strides leave over, are cut off.
+Value ConvGradientOfWeight(const GradientContext& ctx) {
+  const auto& attrs = ctx.Attr<ConvAttrs>();
+  const std::vector<Expr>&x = ctx.Shape(0), &w = ctx.Shape(1);
+  const size_t spatial = attrs.strides.size();
+  const Expr groups(attrs.groups), per_group = w[1];
+  // [N, G C, ...] to [C, G N, ...]: what was a group's channels is now summed over as its batch.
+  std::vector<Expr> split = {x[0], groups, per_group}, joined = {per_group, groups * x[0]};
+  std::vector<int64_t> turned = {2, 1, 0}, exchanged = {1, 0};
+  for (size_t d = 0; d < spatial; ++d) {
+    split.push_back(x[d + 2]);
+    joined.push_back(x[d + 2]);
+    turned.push_back(int64_t(d) + 3);
+    exchanged.push_back(int64_t(d) + 2);
+  }
+  Value images = ctx.Reshape(ctx.Transpose(ctx.Reshape(ctx.Arg(0), split), turned), joined);
+  Value filters = ctx.Transpose(ctx.Cotangent(), exchanged);
+  Value all = ctx.CallSame({images, filters, nullptr}, ConvAttrs{.strides = attrs.dilations,
+                                                                 .dilations = attrs.strides,
+                                                                 .pads = attrs.pads,
+                                                                 .groups = attrs.groups});
+  std::vector<Expr> shape = {per_group, w[0]};
+  shape.insert(shape.end(), w.begin() + 2, w.end());
+  if (!SameShape(all.tensor().shape, shape)) {
+    all = ctx.Call("Slice", {all},
+                   {{"begin", std::vector<Expr>(shape.size(), Expr(0))},
+                    {"stride", std::vector<int64_t>(shape.size(), 1)},
+                    {"shape", shape}});
+  }
+  return ctx.Transpose(all, exchanged);
+}
+
+std::vector<Value> ConvGradient(const GradientContext& ctx) {
+  std::vector<Value> cotangents(ctx.size());
+  if (ctx.Wanted(0)) cotangents[0] = ConvGradientOfInput(ctx);
+  if (ctx.Wanted(1)) cotangents[1] = ConvGradientOfWeight(ctx);
+  if (ctx.Wanted(2)) {
+    std::vector<int64_t> axes = {0};
+    for (int d = 2; d < ctx.Cotangent().tensor().rank(); ++d) axes.push_back(d);
+    cotangents[2] = ctx.Sum(ctx.Cotangent(), axes, false);
+  }
+  return cotangents;
+}
+
 TW_OP(Conv) = OpDef{
     .name = "Conv",
     .doc = "convolution of x [N, C, spatial...] with w [O, C / groups, kernel...], plus bias [O]",
@@ -213,6 +281,7 @@ TW_OP(Conv) = OpDef{
     .filter_axis = [](const Attrs&) -> std::optional<int> { return 0; },
     .candidates = ConvCandidates,
     .border = ConvBorder,
+    .gradient = ConvGradient,
     .flops = ConvFlops,
 };
 

@@ -177,6 +177,28 @@ std::vector<te::Tensor> LowerMatMul(const LowerContext& ctx) {
   return {ctx.Compute([&](const Indices& i) { return MakeCast(result, AtLogical(ctx, product, i)); })};
 }
 
+/// With A and B the matrices as they are multiplied, after transposition, the cotangents are g B' and A' g;
+/// of an argument that is transposed, their transposes.
+std::vector<Value> MatMulGradient(const GradientContext& ctx) {
+  const auto& attrs = ctx.Attr<MatMulAttrs>();
+  const Value &a = ctx.Arg(0), &b = ctx.Arg(1), &g = ctx.Cotangent();
+  auto product = [&](const Value& x, const Value& y, bool transpose_x, bool transpose_y) {
+    return ctx.CallSame({x, y}, MatMulAttrs{transpose_x, transpose_y});
+  };
+  std::vector<Value> cotangents(2);
+  if (ctx.Wanted(0)) {
+    Value of_a =
+        attrs.transpose_a ? product(b, g, attrs.transpose_b, true) : product(g, b, false, !attrs.transpose_b);
+    cotangents[0] = ctx.SumTo(of_a, ctx.Shape(0));
+  }
+  if (ctx.Wanted(1)) {
+    Value of_b =
+        attrs.transpose_b ? product(g, a, true, attrs.transpose_a) : product(a, g, !attrs.transpose_a, false);
+    cotangents[1] = ctx.SumTo(of_b, ctx.Shape(1));
+  }
+  return cotangents;
+}
+
 TW_OP(MatMul) = OpDef{
     .name = "MatMul",
     .doc = "matrix product of the last two axes; the axes before them broadcast",
@@ -185,6 +207,7 @@ TW_OP(MatMul) = OpDef{
     .infer = InferMatMul,
     .lower = LowerMatMul,
     .pattern = FusePattern::kHeavy,
+    .gradient = MatMulGradient,
     .flops = [](const InferContext& ctx) { return ProductFlops(ctx, ctx.Attr<MatMulAttrs>()); },
 };
 

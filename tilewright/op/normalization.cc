@@ -92,6 +92,21 @@ std::vector<te::Tensor> LowerSoftmax(const LowerContext& ctx, bool logarithm) {
   return {ctx.Compute([&](const Indices& i) { return MakeCast(result, e(i) * scale(over.Kept(i))); })};
 }
 
+/// The sum along the axis, which stays with extent 1.
+Value SumAlongAxis(const GradientContext& ctx, const Value& v) {
+  return ctx.Sum(v, {ctx.Attr<AxisAttrs>().axis}, true);
+}
+
+std::vector<Value> SoftmaxGradient(const GradientContext& ctx) {
+  const Value &g = ctx.Cotangent(), &y = ctx.Result();
+  return {ctx.Mul(y, ctx.Sub(g, SumAlongAxis(ctx, ctx.Mul(g, y))))};
+}
+
+std::vector<Value> LogSoftmaxGradient(const GradientContext& ctx) {
+  const Value& g = ctx.Cotangent();
+  return {ctx.Sub(g, ctx.Mul(ctx.Call("Exp", {ctx.Result()}), SumAlongAxis(ctx, g)))};
+}
+
 TW_OP(Softmax) = OpDef{
     .name = "Softmax",
     .doc = "e^x over its sum along an axis",
@@ -100,6 +115,7 @@ TW_OP(Softmax) = OpDef{
     .infer = InferAxis,
     .lower = [](const LowerContext& ctx) { return LowerSoftmax(ctx, false); },
     .pattern = FusePattern::kReduction,
+    .gradient = SoftmaxGradient,
 };
 
 TW_OP(LogSoftmax) = OpDef{
@@ -110,6 +126,7 @@ TW_OP(LogSoftmax) = OpDef{
     .infer = InferAxis,
     .lower = [](const LowerContext& ctx) { return LowerSoftmax(ctx, true); },
     .pattern = FusePattern::kReduction,
+    .gradient = LogSoftmaxGradient,
 };
 
 std::vector<Type> InferNorm(const InferContext& ctx) {
@@ -142,6 +159,20 @@ std::vector<te::Tensor> LowerNorm(const LowerContext& ctx, bool centred) {
       [&](const Indices& i) { return MakeCast(ctx.OutputType().dtype, offset(i) * scale(over.Kept(i))); })};
 }
 
+/// (g - mean g - y * mean(g * y)) / deviation; without a centre the mean of g stays.
+std::vector<Value> NormGradient(const GradientContext& ctx, bool centred) {
+  const auto& attrs = ctx.Attr<NormAttrs>();
+  const Value &g = ctx.Cotangent(), &x = ctx.Arg(0), &y = ctx.Result();
+  if (attrs.axes.empty()) return {ctx.Zeros(x)};
+  auto mean = [&](const Value& v) {
+    return ctx.Call("ReduceMean", {v}, {{"axes", attrs.axes}, {"keepdims", true}});
+  };
+  Value offset = centred ? ctx.Sub(x, mean(x)) : x;
+  Value variance = ctx.Add(mean(ctx.Mul(offset, offset)), ctx.Scalar(attrs.epsilon, x));
+  Value rest = ctx.Sub(centred ? ctx.Sub(g, mean(g)) : g, ctx.Mul(y, mean(ctx.Mul(g, y))));
+  return {ctx.Div(rest, ctx.Call("Sqrt", {variance}))};
+}
+
 TW_OP(MeanVarianceNormalization) = OpDef{
     .name = "MeanVarianceNormalization",
     .doc = "(x - mean) / sqrt(variance + epsilon) over axes",
@@ -150,6 +181,7 @@ TW_OP(MeanVarianceNormalization) = OpDef{
     .infer = InferNorm,
     .lower = [](const LowerContext& ctx) { return LowerNorm(ctx, true); },
     .pattern = FusePattern::kReduction,
+    .gradient = [](const GradientContext& ctx) { return NormGradient(ctx, true); },
 };
 
 TW_OP(RMSNormalization) = OpDef{
@@ -160,6 +192,7 @@ TW_OP(RMSNormalization) = OpDef{
     .infer = InferNorm,
     .lower = [](const LowerContext& ctx) { return LowerNorm(ctx, false); },
     .pattern = FusePattern::kReduction,
+    .gradient = [](const GradientContext& ctx) { return NormGradient(ctx, false); },
 };
 
 struct EpsilonAttrs {

@@ -80,8 +80,45 @@ std::vector<te::Tensor> LowerReduce(const LowerContext& ctx, te::Combiner combin
   })};
 }
 
+// ---- Gradients
+
+/// A value of the result's shape with the reduced axes back, of extent 1.
+Value WithReducedAxes(const GradientContext& ctx, const Value& v) {
+  const std::vector<Expr>& shape = ctx.Shape(0);
+  return ctx.Reshape(
+      v, ReducedShape(shape, AxisMask(ctx.Attr<ReduceAttrs>().axes, int(shape.size()), true), true));
+}
+
+Value Spread(const GradientContext& ctx, const Value& v) {
+  return ctx.Call("Expand", {WithReducedAxes(ctx, v)}, {{"shape", ctx.Shape(0)}});
+}
+
+std::vector<Value> SumGradient(const GradientContext& ctx) { return {Spread(ctx, ctx.Cotangent())}; }
+
+std::vector<Value> MeanGradient(const GradientContext& ctx) {
+  const std::vector<Expr>& shape = ctx.Shape(0);
+  const Expr count = Product(Extents(shape, AxisMask(ctx.Attr<ReduceAttrs>().axes, int(shape.size()), true)));
+  Value n = ctx.Call("IndexList", {}, {{"elements", std::vector{count}}, {"shape", std::vector<int64_t>{}}});
+  n = ctx.Call("Cast", {n}, {{"to", ctx.Arg(0).tensor().dtype}});
+  return {Spread(ctx, ctx.Div(ctx.Cotangent(), n))};
+}
+
+/// Of the largest or smallest element: equal ones share.
+std::vector<Value> ExtremeGradient(const GradientContext& ctx) {
+  const Value &x = ctx.Arg(0), &g = ctx.Cotangent();
+  Value found = ctx.Call("Equal", {x, WithReducedAxes(ctx, ctx.Result())});
+  Value chosen = ctx.Call("Cast", {found}, {{"to", x.tensor().dtype}});
+  const std::vector<bool> mask = AxisMask(ctx.Attr<ReduceAttrs>().axes, x.tensor().rank(), true);
+  std::vector<int64_t> axes;
+  for (size_t d = 0; d < mask.size(); ++d) {
+    if (mask[d]) axes.push_back(int64_t(d));
+  }
+  Value share = ctx.Div(WithReducedAxes(ctx, g), ctx.Sum(chosen, axes, true));
+  return {ctx.Mul(chosen, share)};
+}
+
 OpDef ReduceOp(std::string name, std::string doc, te::Combiner combiner, te::Combiner of_bool,
-               Finish finish = nullptr) {
+               Gradient gradient, Finish finish = nullptr) {
   OpDef def;
   def.name = std::move(name);
   def.doc = std::move(doc);
@@ -97,16 +134,18 @@ OpDef ReduceOp(std::string name, std::string doc, te::Combiner combiner, te::Com
     return LowerReduce(ctx, ctx.InputType(0).dtype.is_bool() ? of_bool : combiner, finish);
   };
   def.pattern = FusePattern::kReduction;
+  def.gradient = std::move(gradient);
   return def;
 }
 
 using C = te::Combiner;
-TW_OP(ReduceSum) = ReduceOp("ReduceSum", "sum over axes", C::kSum, C::kSum);
-TW_OP(ReduceProd) = ReduceOp("ReduceProd", "product over axes", C::kProd, C::kProd);
-TW_OP(ReduceMax) = ReduceOp("ReduceMax", "maximum over axes; of bool: any", C::kMax, C::kOr);
-TW_OP(ReduceMin) = ReduceOp("ReduceMin", "minimum over axes; of bool: all", C::kMin, C::kAnd);
+TW_OP(ReduceSum) = ReduceOp("ReduceSum", "sum over axes", C::kSum, C::kSum, SumGradient);
+TW_OP(ReduceProd) = ReduceOp("ReduceProd", "product over axes", C::kProd, C::kProd, nullptr);
+TW_OP(ReduceMax) = ReduceOp("ReduceMax", "maximum over axes; of bool: any", C::kMax, C::kOr, ExtremeGradient);
+TW_OP(ReduceMin) = ReduceOp("ReduceMin", "minimum over axes; of bool: all", C::kMin, C::kAnd,
+                            ExtremeGradient);
 TW_OP(ReduceMean) = ReduceOp("ReduceMean", "mean over axes; of integers: rounded towards zero", C::kSum,
-                             C::kSum, [](const Expr& total, const Expr& count) {
+                             C::kSum, MeanGradient, [](const Expr& total, const Expr& count) {
                                Expr n = MakeCast(total.dtype(), count);
                                if (total.dtype().is_float()) return total / n;
                                // The mean of no integers is taken as 0, so that no target traps.
@@ -214,7 +253,15 @@ OpDef ScanOp(std::string name, std::string doc, bool product) {
   return def;
 }
 
-TW_OP(CumSum) = ScanOp("CumSum", "running sum along an axis", false);
+TW_OP(CumSum) = [] {
+  OpDef def = ScanOp("CumSum", "running sum along an axis", false);
+  def.gradient = [](const GradientContext& ctx) -> std::vector<Value> {
+    ScanAttrs backwards = ctx.Attr<ScanAttrs>();
+    backwards.reverse = !backwards.reverse;
+    return {ctx.CallSame({ctx.Cotangent()}, backwards)};
+  };
+  return def;
+}();
 TW_OP(CumProd) = ScanOp("CumProd", "running product along an axis", true);
 
 }  // namespace

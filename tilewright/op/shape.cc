@@ -114,6 +114,9 @@ TW_OP(Reshape) = [] {
     })};
   };
   def.is_view = true;
+  def.gradient = [](const GradientContext& ctx) -> std::vector<Value> {
+    return {ctx.Reshape(ctx.Cotangent(), ctx.Shape(0))};
+  };
   return def;
 }();
 
@@ -140,6 +143,13 @@ TW_OP(Transpose) = [] {
       return ctx.Read(0, from);
     })};
   };
+  def.gradient = [](const GradientContext& ctx) -> std::vector<Value> {
+    const auto& perm = ctx.Attr<PermAttrs>().perm;
+    std::vector<int64_t> inverse(perm.size());
+    for (size_t d = 0; d < perm.size(); ++d)
+      inverse[size_t(FromFront(perm[d], int(perm.size())))] = int64_t(d);
+    return {ctx.Transpose(ctx.Cotangent(), inverse)};
+  };
   return def;
 }();
 
@@ -153,6 +163,9 @@ TW_OP(Expand) = [] {
   };
   def.lower = [](const LowerContext& ctx) -> std::vector<te::Tensor> {
     return {ctx.Compute([&](const Indices& i) { return ctx.ReadBroadcast(0, i); })};
+  };
+  def.gradient = [](const GradientContext& ctx) -> std::vector<Value> {
+    return {ctx.SumTo(ctx.Cotangent(), ctx.Shape(0))};
   };
   return def;
 }();
@@ -191,7 +204,33 @@ TW_OP(Tile) = [] {
   return def;
 }();
 
+/// g with zeros around it (cut where negative).
+Value PadWithZeros(const GradientContext& ctx, const Value& g, std::vector<Expr> begin,
+                   std::vector<Expr> end) {
+  auto is_zero = [](const Expr& e) { return IsInt(e, 0); };
+  if (std::all_of(begin.begin(), begin.end(), is_zero) && std::all_of(end.begin(), end.end(), is_zero))
+    return g;
+  return ctx.Call("Pad", {g}, {{"begin", std::move(begin)}, {"end", std::move(end)}});
+}
+
 // ---- Concat
+
+std::vector<Value> ConcatGradient(const GradientContext& ctx) {
+  const Value& g = ctx.Cotangent();
+  const size_t rank = g.tensor().shape.size();
+  const size_t axis = size_t(FromFront(ctx.Attr<AxisAttrs>().axis, int(rank)));
+  std::vector<Expr> begin(rank, Expr(0));
+  std::vector<Value> parts(ctx.size());
+  for (size_t k = 0; k < ctx.size(); ++k) {
+    if (ctx.Wanted(k)) {
+      parts[k] =
+          ctx.Call("Slice", {g},
+                   {{"begin", begin}, {"stride", std::vector<int64_t>(rank, 1)}, {"shape", ctx.Shape(k)}});
+    }
+    begin[axis] = begin[axis] + ctx.Shape(k)[axis];
+  }
+  return parts;
+}
 
 TW_OP(Concat) = [] {
   OpDef def = Injective("Concat", "the arguments one behind the other along an axis");
@@ -231,6 +270,7 @@ TW_OP(Concat) = [] {
       return value;
     })};
   };
+  def.gradient = ConcatGradient;
   return def;
 }();
 
@@ -277,6 +317,38 @@ void CheckSlice(const InferContext& ctx, const SliceAttrs& attrs) {
   }
 }
 
+/// Each element goes back to where it came from. Along a reversed axis g is reversed first; of a stride
+/// beyond 1 each element of g gets zeros behind it.
+std::vector<Value> SliceGradient(const GradientContext& ctx) {
+  const auto& attrs = ctx.Attr<SliceAttrs>();
+  const std::vector<Expr>& x = ctx.Shape(0);
+  const size_t rank = x.size();
+  Value g = ctx.Cotangent();
+  std::vector<Expr> begin = attrs.begin, first(rank, Expr(0)), end;
+  std::vector<int64_t> direction(rank, 1);
+  for (size_t d = 0; d < rank; ++d) {
+    if (attrs.stride[d] > 0) continue;
+    direction[d] = -1;
+    first[d] = attrs.shape[d] - Expr(1);
+    begin[d] = begin[d] + first[d] * Expr(attrs.stride[d]);
+  }
+  if (std::count(direction.begin(), direction.end(), -1)) {
+    g = ctx.Call("Slice", {g}, {{"begin", first}, {"stride", direction}, {"shape", attrs.shape}});
+  }
+  std::vector<Expr> shape = attrs.shape;
+  for (size_t d = 0; d < rank; ++d) {
+    const int64_t step = std::abs(attrs.stride[d]);
+    if (step == 1) continue;
+    std::vector<Expr> apart = shape, none(rank + 1, Expr(0)), behind = none;
+    apart.insert(apart.begin() + std::ptrdiff_t(d) + 1, Expr(1));
+    behind[d + 1] = Expr(step - 1);
+    shape[d] = shape[d] * Expr(step);
+    g = ctx.Reshape(PadWithZeros(ctx, ctx.Reshape(g, apart), none, behind), shape);
+  }
+  for (size_t d = 0; d < rank; ++d) end.push_back(x[d] - begin[d] - shape[d]);
+  return {PadWithZeros(ctx, g, begin, end)};
+}
+
 TW_OP(Slice) = [] {
   OpDef def = Injective("Slice", "x[begin + i * stride]");
   def.attrs = DescribeAttrs<SliceAttrs>();
@@ -292,6 +364,7 @@ TW_OP(Slice) = [] {
       return ctx.Read(0, from);
     })};
   };
+  def.gradient = SliceGradient;
   return def;
 }();
 
@@ -378,6 +451,26 @@ std::vector<te::Tensor> LowerPad(const LowerContext& ctx) {
   })};
 }
 
+std::vector<Value> PadGradient(const GradientContext& ctx) {
+  const auto& attrs = ctx.Attr<PadAttrs>();
+  if (attrs.mode != "constant") ctx.Fail(fmt::format("padding of mode '{}' repeats elements", attrs.mode));
+  std::vector<Expr> begin, end;
+  for (const Expr& e : attrs.begin) begin.push_back(Expr(0) - e);
+  for (const Expr& e : attrs.end) end.push_back(Expr(0) - e);
+  Value inside = PadWithZeros(ctx, ctx.Cotangent(), begin, end), border;
+  if (ctx.Wanted(1)) {
+    // What was cut off has no part in the result.
+    auto cut = [](const Expr& e) { return Max(e, Expr(0)); };
+    std::vector<Expr> kept_begin, kept_end;
+    for (const Expr& e : attrs.begin) kept_begin.push_back(Expr(0) - cut(e));
+    for (const Expr& e : attrs.end) kept_end.push_back(Expr(0) - cut(e));
+    Value kept = PadWithZeros(ctx, ctx.Cotangent(), kept_begin, kept_end);
+    border = ctx.Sub(ctx.SumTo(ctx.Cotangent(), {}), ctx.SumTo(kept, {}));
+  }
+  if (ctx.size() == 1) return {inside};
+  return {inside, border};
+}
+
 TW_OP(Pad) = [] {
   OpDef def = Injective("Pad", "x with a border");
   def.inputs = {{"x"}, {.name = "value", .optional = true}};
@@ -408,6 +501,7 @@ TW_OP(Pad) = [] {
     return OneResult(x.dtype, shape);
   };
   def.lower = LowerPad;
+  def.gradient = PadGradient;
   return def;
 }();
 

@@ -12,6 +12,8 @@ struct UnaryRow {
   const char* doc;
   Domain domain;
   Expr (*f)(const Expr& x);
+  /// The cotangent of x; null: there is no gradient.
+  Value (*gradient)(const GradientContext& ctx) = nullptr;
 };
 
 template <Intrinsic op>
@@ -38,35 +40,73 @@ Expr SoftplusOf(const Expr& x) {
   return Max(x, ConstLike(x, 0)) + MakeCall(Intrinsic::k_log1p, {decayed});
 }
 
+// ---- Gradients, g the cotangent of y = f(x)
+
+using Context = const GradientContext&;
+
+Value Scaled(Context ctx, const Value& x, double factor) { return ctx.Mul(x, ctx.Scalar(factor, x)); }
+/// Of a function that is constant between its jumps.
+Value NoSlope(Context) { return nullptr; }
+Value ReluGradient(Context ctx) {
+  const Value &g = ctx.Cotangent(), &x = ctx.Arg(0);
+  return ctx.Call("Where", {ctx.Call("Less", {ctx.Scalar(0, x), x}), g, ctx.Scalar(0, g)});
+}
+Value ReciprocalGradient(Context ctx) {
+  return ctx.Neg(ctx.Mul(ctx.Cotangent(), ctx.Mul(ctx.Result(), ctx.Result())));
+}
+Value TanhGradient(Context ctx) {
+  const Value& y = ctx.Result();
+  return ctx.Mul(ctx.Cotangent(), ctx.Sub(ctx.Scalar(1, y), ctx.Mul(y, y)));
+}
+Value SigmoidGradient(Context ctx) {
+  const Value& y = ctx.Result();
+  return ctx.Mul(ctx.Cotangent(), ctx.Mul(y, ctx.Sub(ctx.Scalar(1, y), y)));
+}
+Value ErfGradient(Context ctx) {
+  const Value& x = ctx.Arg(0);
+  constexpr double kTwoOverRootPi = 1.1283791670955126;
+  return ctx.Mul(ctx.Cotangent(), Scaled(ctx, ctx.Call("Exp", {ctx.Neg(ctx.Mul(x, x))}), kTwoOverRootPi));
+}
+
 const UnaryRow kRows[] = {
-    {"Identity", "x", Domain::kAny, [](const Expr& x) { return x; }},
-    {"Abs", "|x|", Domain::kNumber, AbsOf},
-    {"Neg", "-x; integers wrap", Domain::kNumber, [](const Expr& x) { return -x; }},
-    {"Sign", "-1, 0 or 1", Domain::kNumber, SignOf},
+    {"Identity", "x", Domain::kAny, [](const Expr& x) { return x; },
+     [](Context ctx) { return ctx.Cotangent(); }},
+    {"Abs", "|x|", Domain::kNumber, AbsOf,
+     [](Context ctx) { return ctx.Mul(ctx.Cotangent(), ctx.Call("Sign", {ctx.Arg(0)})); }},
+    {"Neg", "-x; integers wrap", Domain::kNumber, [](const Expr& x) { return -x; },
+     [](Context ctx) { return ctx.Neg(ctx.Cotangent()); }},
+    {"Sign", "-1, 0 or 1", Domain::kNumber, SignOf, NoSlope},
     {"Relu", "max(x, 0); NaN stays NaN", Domain::kNumber,
-     [](const Expr& x) { return Max(x, ConstLike(x, 0)); }},
-    {"Reciprocal", "1 / x", Domain::kFloat, [](const Expr& x) { return ConstLike(x, 1) / x; }},
-    {"Sqrt", "square root", Domain::kFloat, Apply<Intrinsic::k_sqrt>},
-    {"Exp", "e^x", Domain::kFloat, Apply<Intrinsic::k_exp>},
-    {"Log", "natural logarithm", Domain::kFloat, Apply<Intrinsic::k_log>},
-    {"Floor", "round down", Domain::kFloat, Apply<Intrinsic::k_floor>},
-    {"Ceil", "round up", Domain::kFloat, Apply<Intrinsic::k_ceil>},
-    {"Round", "round, halves to even", Domain::kFloat, Apply<Intrinsic::k_round>},
-    {"Sin", "sine", Domain::kFloat, Apply<Intrinsic::k_sin>},
-    {"Cos", "cosine", Domain::kFloat, Apply<Intrinsic::k_cos>},
+     [](const Expr& x) { return Max(x, ConstLike(x, 0)); }, ReluGradient},
+    {"Reciprocal", "1 / x", Domain::kFloat, [](const Expr& x) { return ConstLike(x, 1) / x; },
+     ReciprocalGradient},
+    {"Sqrt", "square root", Domain::kFloat, Apply<Intrinsic::k_sqrt>,
+     [](Context ctx) { return Scaled(ctx, ctx.Div(ctx.Cotangent(), ctx.Result()), 0.5); }},
+    {"Exp", "e^x", Domain::kFloat, Apply<Intrinsic::k_exp>,
+     [](Context ctx) { return ctx.Mul(ctx.Cotangent(), ctx.Result()); }},
+    {"Log", "natural logarithm", Domain::kFloat, Apply<Intrinsic::k_log>,
+     [](Context ctx) { return ctx.Div(ctx.Cotangent(), ctx.Arg(0)); }},
+    {"Floor", "round down", Domain::kFloat, Apply<Intrinsic::k_floor>, NoSlope},
+    {"Ceil", "round up", Domain::kFloat, Apply<Intrinsic::k_ceil>, NoSlope},
+    {"Round", "round, halves to even", Domain::kFloat, Apply<Intrinsic::k_round>, NoSlope},
+    {"Sin", "sine", Domain::kFloat, Apply<Intrinsic::k_sin>,
+     [](Context ctx) { return ctx.Mul(ctx.Cotangent(), ctx.Call("Cos", {ctx.Arg(0)})); }},
+    {"Cos", "cosine", Domain::kFloat, Apply<Intrinsic::k_cos>,
+     [](Context ctx) { return ctx.Neg(ctx.Mul(ctx.Cotangent(), ctx.Call("Sin", {ctx.Arg(0)}))); }},
     {"Tan", "tangent", Domain::kFloat, Apply<Intrinsic::k_tan>},
     {"Asin", "inverse sine", Domain::kFloat, Apply<Intrinsic::k_asin>},
     {"Acos", "inverse cosine", Domain::kFloat, Apply<Intrinsic::k_acos>},
     {"Atan", "inverse tangent", Domain::kFloat, Apply<Intrinsic::k_atan>},
     {"Sinh", "hyperbolic sine", Domain::kFloat, Apply<Intrinsic::k_sinh>},
     {"Cosh", "hyperbolic cosine", Domain::kFloat, Apply<Intrinsic::k_cosh>},
-    {"Tanh", "hyperbolic tangent", Domain::kFloat, Apply<Intrinsic::k_tanh>},
+    {"Tanh", "hyperbolic tangent", Domain::kFloat, Apply<Intrinsic::k_tanh>, TanhGradient},
     {"Asinh", "inverse hyperbolic sine", Domain::kFloat, Apply<Intrinsic::k_asinh>},
     {"Acosh", "inverse hyperbolic cosine", Domain::kFloat, Apply<Intrinsic::k_acosh>},
     {"Atanh", "inverse hyperbolic tangent", Domain::kFloat, Apply<Intrinsic::k_atanh>},
-    {"Erf", "error function", Domain::kFloat, Apply<Intrinsic::k_erf>},
-    {"Sigmoid", "1 / (1 + e^-x)", Domain::kFloat, Apply<Intrinsic::k_sigmoid>},
-    {"Softplus", "log(1 + e^x)", Domain::kFloat, SoftplusOf},
+    {"Erf", "error function", Domain::kFloat, Apply<Intrinsic::k_erf>, ErfGradient},
+    {"Sigmoid", "1 / (1 + e^-x)", Domain::kFloat, Apply<Intrinsic::k_sigmoid>, SigmoidGradient},
+    {"Softplus", "log(1 + e^x)", Domain::kFloat, SoftplusOf,
+     [](Context ctx) { return ctx.Mul(ctx.Cotangent(), ctx.Call("Sigmoid", {ctx.Arg(0)})); }},
     {"Softsign", "x / (1 + |x|)", Domain::kFloat,
      [](const Expr& x) { return x / (ConstLike(x, 1) + AbsOf(x)); }},
     {"Mish", "x * tanh(softplus(x))", Domain::kFloat,
@@ -107,6 +147,9 @@ OpDef MakeUnary(const UnaryRow& row) {
     CheckDomain(ctx, domain);
     return InferSame(ctx);
   };
+  if (row.gradient) {
+    def.gradient = [f = row.gradient](const GradientContext& ctx) { return std::vector{f(ctx)}; };
+  }
   return def;
 }
 
