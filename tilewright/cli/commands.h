@@ -12,6 +12,7 @@ void AddCompileCommand(CLI::App& app);
 void AddInspectCommand(CLI::App& app);
 void AddBenchCommand(CLI::App& app);
 void AddProfileCommand(CLI::App& app);
+void AddGradientCommand(CLI::App& app);
 
 /// The exit status that a command ended with besides an exception: 0, or 1 for a failed comparison.
 int& ExitStatus();

@@ -26,6 +26,7 @@ int Main(int argc, char** argv) {
   AddInspectCommand(app);
   AddBenchCommand(app);
   AddProfileCommand(app);
+  AddGradientCommand(app);
   try {
     app.parse(argc, argv);
     return ExitStatus();
