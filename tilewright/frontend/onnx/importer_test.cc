@@ -111,6 +111,23 @@ TEST(Importer, ShapeArithmeticLeavesNoTrace) {
   EXPECT_EQ(GetGraphFunction(model.module)->body.results[0]->type.ToString(), "f32[x_0, 12]");
 }
 
+TEST(Importer, SlicesToTheEndKeepAnOpenAxis) {
+  for (const auto& [start, end, step] :
+       {std::tuple{int64_t(0), INT64_MAX, int64_t(1)}, std::tuple{INT64_MIN, int64_t(1) << 60, int64_t(1)},
+        std::tuple{INT64_MAX, INT64_MIN, int64_t(-1)}}) {
+    ModelProto m = EmptyModel();
+    AddInput(m, "x", {-1, 4});
+    AddInts(m, "start", {1}, {start});
+    AddInts(m, "end", {1}, {end});
+    AddInts(m, "axis", {1}, {0});
+    AddInts(m, "step", {1}, {step});
+    AddNode(m, "Slice", {"x", "start", "end", "axis", "step"}, {"y"});
+    AddOutput(m, "y");
+    EXPECT_EQ(GetGraphFunction(ImportProto(m).module)->body.results[0]->type.ToString(), "f32[x_0, 4]");
+    EXPECT_THAT(RunProto(m, {Counting({2, 4})})[0].shape(), ElementsAre(2, 4));
+  }
+}
+
 TEST(Importer, ShapesMayBeSplit) {
   // The two dimensions of x exchanged.
   ModelProto m = EmptyModel(18);

@@ -7,12 +7,14 @@ namespace {
 
 Expr Clamp(const Expr& x, const Expr& low, const Expr& high) { return Max(Min(x, high), low); }
 
-/// An index from the front; "beyond everything" stays small enough to compute with.
+/// An index from the front. What lies beyond every axis is the axis' end, or -1: a bound that is not known to
+/// be the axis' own would be that of the memory for the result.
 Expr FromFront(const Expr& index, const Expr& extent) {
   constexpr int64_t kBeyond = int64_t{1} << 60;
   if (auto i = AsInt(index)) {
-    int64_t bounded = std::min(std::max(*i, -kBeyond), kBeyond);
-    return bounded < 0 ? extent + Expr(bounded) : Expr(bounded);
+    if (*i >= kBeyond) return extent;
+    if (*i <= -kBeyond) return Expr(-1);
+    return *i < 0 ? extent + Expr(*i) : Expr(*i);
   }
   return MakeSelect(index < Expr(0), index + extent, index);
 }
