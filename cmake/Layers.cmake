@@ -76,6 +76,10 @@ function(tw_layer folder)
     set(sources ${CMAKE_SOURCE_DIR}/cmake/empty.cc)
   endif()
   add_library(tw_${name} STATIC ${sources})
+  # A device gets the shared library, which has objects of its own.
+  if(TW_RUNTIME_ONLY)
+    set_target_properties(tw_${name} PROPERTIES EXCLUDE_FROM_ALL TRUE)
+  endif()
   list(TRANSFORM ARG_DEPS PREPEND tw_)
   target_link_libraries(tw_${name} PUBLIC tw_options ${ARG_DEPS} ${ARG_LIBS})
   # The runtime and what it builds on stay free of fmt and JSON, so that they build on a device.

@@ -14,11 +14,9 @@
 namespace tilewright::runtime {
 namespace {
 
-#if defined(__x86_64__)
-
 // Where CPUID reports an extension (Intel SDM volume 2, CPUID; AMD APM volume 3, appendix E), and which
 // register state the operating system must save for it (bits of XCR0).
-struct Feature {
+struct CpuidFeature {
   const char* name;
   uint32_t leaf;
   uint32_t subleaf;
@@ -31,7 +29,7 @@ constexpr uint32_t kYmm = 0x06;
 constexpr uint32_t kZmm = 0xe6;
 constexpr uint32_t kExtended = 0x80000001;
 
-constexpr Feature kFeatures[] = {
+constexpr CpuidFeature kX86Features[] = {
     {"x87", 1, 0, 'd', 0, 0},
     {"cx8", 1, 0, 'd', 8, 0},
     {"cmov", 1, 0, 'd', 15, 0},
@@ -84,6 +82,30 @@ constexpr Feature kFeatures[] = {
     {"prfchw", kExtended, 0, 'c', 8, 0},
 };
 
+// A bit of the auxiliary vector's AT_HWCAP (word 1) or AT_HWCAP2 (word 2), as Linux documents them; of RISC-V
+// also the least number of bits of a vector register (word 0).
+struct HwcapFeature {
+  const char* name;
+  uint32_t word;
+  uint32_t bit;
+};
+
+constexpr HwcapFeature kAarch64Features[] = {
+    {"fp-armv8", 1, 0}, {"neon", 1, 1},      {"aes", 1, 3},   {"sha2", 1, 6},     {"crc", 1, 7},
+    {"lse", 1, 8},      {"fullfp16", 1, 10}, {"rdm", 1, 12},  {"dotprod", 1, 20}, {"sve", 1, 22},
+    {"fp16fml", 1, 23}, {"sve2", 2, 1},      {"i8mm", 2, 13}, {"bf16", 2, 14},
+};
+
+// One bit per letter of the base extensions.
+constexpr HwcapFeature kRiscv64Features[] = {
+    {"a", 1, 0},  {"c", 1, 2},         {"d", 1, 3},         {"f", 1, 5},         {"m", 1, 12},
+    {"v", 1, 21}, {"zvl128b", 0, 128}, {"zvl256b", 0, 256}, {"zvl512b", 0, 512}, {"zvl1024b", 0, 1024},
+};
+
+#if defined(__x86_64__)
+
+constexpr std::span kFeatures(kX86Features);
+
 uint32_t EnabledState() {
   uint32_t a = 0, b = 0, c = 0, d = 0;
   constexpr uint32_t kOsxsave = 1u << 27;
@@ -93,7 +115,7 @@ uint32_t EnabledState() {
   return low;
 }
 
-bool Has(const Feature& f) {
+bool Has(const CpuidFeature& f) {
   uint32_t a = 0, b = 0, c = 0, d = 0;
   if (f.subleaf > 0) {
     // Leaf 7 tells in EAX how many subleaves it has.
@@ -104,44 +126,42 @@ bool Has(const Feature& f) {
   return ((value >> f.bit) & 1) && (EnabledState() & f.xcr0) == f.xcr0;
 }
 
-#else
+#elif defined(__linux__) && (defined(__aarch64__) || (defined(__riscv) && __riscv_xlen == 64))
 
-// A bit of the auxiliary vector's AT_HWCAP (word 1) or AT_HWCAP2 (word 2), as Linux documents them.
-struct Feature {
-  const char* name;
-  int word;
-  uint32_t bit;
-};
+bool HasBit(uint32_t word, uint32_t bit) { return (getauxval(word == 1 ? AT_HWCAP : AT_HWCAP2) >> bit) & 1; }
 
 #if defined(__aarch64__)
-constexpr Feature kFeatures[] = {
-    {"fp-armv8", 1, 0}, {"neon", 1, 1},      {"aes", 1, 3},   {"sha2", 1, 6},     {"crc", 1, 7},
-    {"lse", 1, 8},      {"fullfp16", 1, 10}, {"rdm", 1, 12},  {"dotprod", 1, 20}, {"sve", 1, 22},
-    {"fp16fml", 1, 23}, {"sve2", 2, 1},      {"i8mm", 2, 13}, {"bf16", 2, 14},
-};
-#elif defined(__riscv)
-// One bit per letter of the base extensions.
-constexpr Feature kFeatures[] = {
-    {"a", 1, 0}, {"c", 1, 2}, {"d", 1, 3}, {"f", 1, 5}, {"m", 1, 12}, {"v", 1, 21},
-};
-#else
-constexpr std::span<const Feature> kFeatures;
-#endif
+constexpr std::span kFeatures(kAarch64Features);
 
-bool Has(const Feature& f) {
-#if defined(__linux__)
-  return (getauxval(f.word == 1 ? AT_HWCAP : AT_HWCAP2) >> f.bit) & 1;
+bool Has(const HwcapFeature& f) { return HasBit(f.word, f.bit); }
 #else
-  return false;
-#endif
+constexpr std::span kFeatures(kRiscv64Features);
+
+// The register VLENB, by its number for assemblers that do not know the extension; there only where 'v' is.
+uint64_t VectorBits() {
+  uint64_t bytes = 0;
+  asm volatile("csrr %0, 0xc22" : "=r"(bytes));
+  return bytes * 8;
 }
 
+bool Has(const HwcapFeature& f) {
+  constexpr uint32_t kVector = 21;
+  if (f.word == 0) return HasBit(1, kVector) && VectorBits() >= f.bit;
+  return HasBit(f.word, f.bit);
+}
 #endif
 
-const Feature* Find(std::string_view name) {
-  auto it = std::find_if(std::begin(kFeatures), std::end(kFeatures),
-                         [&](const Feature& f) { return name == f.name; });
-  return it == std::end(kFeatures) ? nullptr : &*it;
+#else
+
+constexpr std::span<const HwcapFeature> kFeatures;
+
+bool Has(const HwcapFeature&) { return false; }
+
+#endif
+
+template <class Features>
+bool Lists(const Features& features, std::string_view name) {
+  return std::any_of(std::begin(features), std::end(features), [&](const auto& f) { return name == f.name; });
 }
 
 }  // namespace
@@ -158,19 +178,27 @@ std::string_view HostArchitecture() {
 #endif
 }
 
-std::vector<std::string> HostCpuFeatures() {
-  std::vector<std::string> names;
-  for (const Feature& f : kFeatures) {
-    if (Has(f)) names.push_back(f.name);
-  }
-  return names;
+const std::vector<std::string>& HostCpuFeatures() {
+  // Asked once: on a virtual machine each question may be a matter of microseconds.
+  static const std::vector<std::string> features = [] {
+    std::vector<std::string> names;
+    for (const auto& f : kFeatures) {
+      if (Has(f)) names.emplace_back(f.name);
+    }
+    return names;
+  }();
+  return features;
 }
 
-bool IsKnownCpuFeature(std::string_view name) { return Find(name) != nullptr; }
+bool IsKnownCpuFeature(std::string_view architecture, std::string_view name) {
+  if (architecture == "x86_64") return Lists(kX86Features, name);
+  if (architecture == "aarch64") return Lists(kAarch64Features, name);
+  return architecture == "riscv64" && Lists(kRiscv64Features, name);
+}
 
 bool HostHasCpuFeature(std::string_view name) {
-  const Feature* feature = Find(name);
-  return feature != nullptr && Has(*feature);
+  const std::vector<std::string>& features = HostCpuFeatures();
+  return std::find(features.begin(), features.end(), name) != features.end();
 }
 
 }  // namespace tilewright::runtime

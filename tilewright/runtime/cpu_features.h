@@ -13,11 +13,11 @@ namespace tilewright::runtime {
 std::string_view HostArchitecture();
 
 // The extensions of this processor that the operating system lets programs use.
-std::vector<std::string> HostCpuFeatures();
+const std::vector<std::string>& HostCpuFeatures();
 
-// Whether the runtime can tell if a processor of its own architecture has the extension. A compiler states
-// only such extensions as needed.
-bool IsKnownCpuFeature(std::string_view name);
+// Whether the runtime for an architecture can tell if a processor has the extension. A compiler states only
+// such extensions as needed.
+bool IsKnownCpuFeature(std::string_view architecture, std::string_view name);
 
 // Whether this machine has it; false for names that are not known.
 bool HostHasCpuFeature(std::string_view name);

@@ -56,6 +56,13 @@ class MappedFile {
   size_t bytes_ = 0;
 };
 
+// The name in a target's description, which is long.
+std::string TargetName(const std::string& target) {
+  constexpr std::string_view kKey = "name=";
+  if (!target.starts_with(kKey)) return target;
+  return target.substr(kKey.size(), target.find(' ') - kKey.size());
+}
+
 // What this machine lacks for a variant; empty where it lacks nothing.
 std::string WhyNot(const VariantInfo& variant) {
   if (variant.architecture != HostArchitecture()) {
@@ -130,7 +137,7 @@ class ModuleLoader {
     for (const VariantRecord& variant : reader.variants()) {
       std::string why_not = WhyNot(variant.info);
       if (why_not.empty()) return variant;
-      reasons += "\n  target '" + variant.info.target + "': " + why_not;
+      reasons += "\n  target '" + TargetName(variant.info.target) + "': " + why_not;
     }
     throw RuntimeError(
         ErrorId::kWrongProcessor,

@@ -343,10 +343,14 @@ TEST(Module, UnwritablePlacesAreReportedAndLeaveNothing) {
 
 TEST(CpuFeatures, HostListsOnlyKnownNames) {
   for (const std::string& name : HostCpuFeatures()) {
-    EXPECT_TRUE(IsKnownCpuFeature(name));
+    EXPECT_TRUE(IsKnownCpuFeature(HostArchitecture(), name));
     EXPECT_TRUE(HostHasCpuFeature(name));
   }
-  EXPECT_FALSE(IsKnownCpuFeature("no-such-extension"));
+  EXPECT_FALSE(IsKnownCpuFeature(HostArchitecture(), "no-such-extension"));
+  EXPECT_TRUE(IsKnownCpuFeature("aarch64", "neon"));
+  EXPECT_TRUE(IsKnownCpuFeature("riscv64", "zvl256b"));
+  EXPECT_FALSE(IsKnownCpuFeature("riscv64", "neon"));
+  EXPECT_FALSE(IsKnownCpuFeature("vax", "neon"));
   EXPECT_FALSE(HostHasCpuFeature("no-such-extension"));
 #if defined(__x86_64__)
   EXPECT_TRUE(HostHasCpuFeature("sse2"));

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -106,8 +107,16 @@ class ContainerWriter {
     kept_.push_back(std::make_unique<std::vector<std::byte>>(std::move(bytes)));
     return *kept_.back();
   }
+  // What several variants have alike is there once.
   uint32_t Add(SectionKind kind, std::span<const std::byte> bytes) {
-    sections_.push_back(Planned(kind, bytes));
+    const PlannedSection added = Planned(kind, bytes);
+    for (size_t i = 0; i < sections_.size(); ++i) {
+      const PlannedSection& s = sections_[i];
+      if (s.kind == kind && s.checksum == added.checksum &&
+          std::equal(s.bytes.begin(), s.bytes.end(), bytes.begin(), bytes.end()))
+        return static_cast<uint32_t>(i);
+    }
+    sections_.push_back(added);
     return static_cast<uint32_t>(sections_.size() - 1);
   }
   void AddParameters() {

@@ -126,7 +126,7 @@ ThreadPool& ThreadPool::Global() {
 void ThreadPool::ResetAfterFork() {
   ThreadPool& pool = Global();
   pool.num_workers_.store(0);
-  pool.busy_.store(false);
+  pool.busy_.store(0);
   new (&pool.start_mutex_) std::mutex;
 }
 
@@ -176,7 +176,7 @@ int ThreadPool::Reserve(int num_threads) {
 void ThreadPool::Run(Task task, void* argument, int64_t num_chunks, int num_threads) {
   if (num_chunks <= 0) return;
   auto threads = static_cast<int>(std::min<int64_t>({num_threads, num_chunks, reserved_.load()}));
-  if (threads <= 1 || busy_.exchange(true)) {
+  if (threads <= 1 || busy_.exchange(1)) {
     task(argument, 0, num_chunks);
     return;
   }
@@ -200,7 +200,7 @@ void ThreadPool::Run(Task task, void* argument, int64_t num_chunks, int num_thre
     Worker& worker = *workers_[static_cast<size_t>(t - 1)];
     if (!worker.taken_over) worker.last_done = worker.done.AwaitChange(worker.last_done, kJoinSpin);
   }
-  busy_.store(false);
+  busy_.store(0);
 }
 
 }  // namespace tilewright::runtime

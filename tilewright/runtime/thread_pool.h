@@ -49,8 +49,10 @@ class ThreadPool {
 
   std::array<Worker*, kMaxThreads> workers_{};
   std::atomic<int> num_workers_{0};
-  std::atomic<int> reserved_{1};   // threads asked for, the caller among them
-  std::atomic<bool> busy_{false};  // held by the caller whose launch is under way
+  std::atomic<int> reserved_{1};  // threads asked for, the caller among them
+  // Nonzero while a caller holds the pool for its launch. A whole word: RISC-V exchanges no smaller one
+  // without a library.
+  std::atomic<uint32_t> busy_{0};
   std::mutex start_mutex_;
 };
 
