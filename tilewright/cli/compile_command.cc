@@ -89,15 +89,46 @@ void Emit(const std::string& form, const CompiledModel& model, const CompileOpti
 }
 
 /// What was compiled, in a sentence.
-std::string Summary(const CompiledModel& model, double seconds) {
-  std::string text = fmt::format("in {:.2f} s: {} kernels", seconds, model.kernels.size());
+std::string Summary(const CompiledModel& model) {
+  std::string text = fmt::format("{} kernels", model.kernels.size());
   if (model.program.instructions.empty()) return text;
   return text + fmt::format(" in {} launches, {:.1f} MB of parameters, {:.1f} MB of memory",
                             model.program.instructions.size(), double(model.memory.parameters) / 1e6,
                             double(model.memory.arena) / 1e6);
 }
 
+std::string SizeOfFile(const std::string& path) {
+  return fmt::format("{} ({:.1f} MB)", path, double(std::filesystem::file_size(path)) / 1e6);
+}
+
+/// One module with a variant for each target.
+void CompileVariants(const CompileArgs& args, const std::vector<Target>& targets) {
+  const Stopwatch watch;
+  ProgressLine progress;
+  std::vector<CompiledModel> variants;
+  for (const Target& target : targets) {
+    if (CodeGeneratorOf(target) != CodeGenerator::kLlvm)
+      throw Error("TW4002", fmt::format("the target '{}' makes no variant of a module", target.name), "",
+                  {"compile for it alone"});
+    CompileOptions options = args.flags.Options(target);
+    options.start_at = args.start_at;
+    options.progress = progress.Callback();
+    variants.push_back(CompileFile(args.model, args.flags, options));
+    if (variants.back().kernels_only)
+      throw Error("TW4003", "kernels alone make no module", args.model, {"give one target, and --emit"});
+    if (args.times) PrintTimes(variants.back());
+  }
+  WriteSharedLibrary(variants, args.output);
+  if (args.quiet) return;
+  fmt::print("wrote {} with {} variants in {:.2f} s\n", SizeOfFile(args.output), variants.size(),
+             watch.Milliseconds() / 1e3);
+  for (const CompiledModel& v : variants) fmt::print("  {}: {}\n", v.target.name, Summary(v));
+}
+
 void Compile(const CompileArgs& args) {
+  const std::vector<Target> targets = args.flags.Targets();
+  if (targets.size() > 1 && !args.output.empty() && args.emit.empty() && args.stop_after.empty())
+    return CompileVariants(args, targets);
   CompileOptions options = args.flags.Options();
   options.start_at = args.start_at;
   for (const std::string& d : args.donate) options.donate.push_back(SplitAssignment(d, "--donate"));
@@ -129,11 +160,10 @@ void Compile(const CompileArgs& args) {
       done = "wrote " + WriteCSource(model, args.output);
     } else {
       WriteSharedLibrary(model, args.output);
-      done = fmt::format("wrote {} ({:.1f} MB)", args.output,
-                         double(std::filesystem::file_size(args.output)) / 1e6);
+      done = "wrote " + SizeOfFile(args.output);
     }
   }
-  if (!args.quiet) fmt::print("{} {}\n", done, Summary(model, watch.Milliseconds() / 1e3));
+  if (!args.quiet) fmt::print("{} in {:.2f} s: {}\n", done, watch.Milliseconds() / 1e3, Summary(model));
 }
 
 }  // namespace

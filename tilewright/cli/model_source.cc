@@ -12,6 +12,7 @@
 #include "tilewright/driver/evaluate.h"
 #include "tilewright/driver/text_file.h"
 #include "tilewright/frontend/onnx/import.h"
+#include "tilewright/target/known.h"
 
 namespace tilewright {
 
@@ -44,8 +45,11 @@ CLI::Validator KnownName(std::vector<std::string> names) {
 void CompileFlags::Add(CLI::App& app) {
   app.add_option(
       "--target", target,
-      "Machine to compile for: host (the default), x86-64-v2, x86-64-v3, x86-64-v4, a triple, with "
-      "key=value overrides");
+      fmt::format(
+          "Machine to compile for (default: host), with key=value overrides: x,cores=8. Several, separated "
+          "by commas, make one module with a variant each, of which the processor takes the best that "
+          "it can run. Known: {}",
+          fmt::join(KnownTargetNames(), ", ")));
   app.add_option(
       "--dim", dims,
       "Fix a symbolic dimension, or give one of a module a size for generated inputs: NAME=N (repeatable)");
@@ -71,9 +75,22 @@ void CompileFlags::Add(CLI::App& app) {
                  "(default: only for bugs of the compiler, into the folder for temporary files)");
 }
 
+std::vector<Target> CompileFlags::Targets() const {
+  return ParseTargets(target.empty() ? "host" : target);
+}
+
 CompileOptions CompileFlags::Options() const {
+  const std::vector<Target> targets = Targets();
+  if (targets.size() > 1) {
+    throw Error("TW4002", fmt::format("--target names {} targets where one is used", targets.size()), "",
+                {"several are for `tilewright compile` with a module as its result"});
+  }
+  return Options(targets.front());
+}
+
+CompileOptions CompileFlags::Options(const Target& one) const {
   CompileOptions options;
-  options.target = Target::Parse(target.empty() ? "host" : target);
+  options.target = one;
   options.target.sanitize_address |= sanitize_address;
   options.verify_each = verify_each;
   options.print_after = {print_after.begin(), print_after.end()};

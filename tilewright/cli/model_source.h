@@ -21,7 +21,7 @@ CLI::Validator KnownName(std::vector<std::string> names);
 
 /// Flags that every command that may compile has.
 struct CompileFlags {
-  std::string target;             ///< empty: what a text says, else the host
+  std::string target;             ///< one or several; empty: what a text says, else the host
   std::vector<std::string> dims;  ///< NAME=N: values of symbolic dimensions
   std::vector<std::string> bind;  ///< NAME=FILE or NAME=NUMBER: inputs that become constants
   bool verify_each = false;
@@ -30,8 +30,10 @@ struct CompileFlags {
   std::string dump_dir, reproducer;
 
   void Add(CLI::App& app);
-  /// Error TW4002 for a flag value that cannot be read.
+  std::vector<Target> Targets() const;
+  /// Error TW4002 for a flag value that cannot be read, and for more than one target.
   CompileOptions Options() const;
+  CompileOptions Options(const Target& one) const;
   std::map<std::string, int64_t> Dims() const;
   std::map<std::string, NDArray> Bound() const;
   /// Dims for the run: a compiled module takes them only then, a model has had them when it was compiled.

@@ -58,8 +58,9 @@ struct CompiledModel {
   bool kernels_only = false;  ///< compiled from functions without a @main that calls them: no program
   std::map<std::string, NDArray> unbound;  ///< values of @main's parameters, before they are constants
   runtime::Program program;
-  NDArray parameters;             ///< u8; one blob, in the program's layout
-  std::vector<PrimFunc> kernels;  ///< lowered, in the order of Program::kernels
+  NDArray parameters;              ///< u8; one blob, in the program's layout
+  std::vector<int64_t> constants;  ///< where in it each constant begins, ascending
+  std::vector<PrimFunc> kernels;   ///< lowered, in the order of Program::kernels
   std::vector<ObjectCode> objects;
   MemorySummary memory;
   std::map<std::string, int> operators;  ///< of the imported graph, with counts

@@ -4,6 +4,7 @@
 #include "tilewright/codegen/llvm/jit.h"
 #include "tilewright/driver/dl_types.h"
 #include "tilewright/driver/pipeline.h"
+#include "tilewright/driver/requirements.h"
 #include "tilewright/runtime/context.h"
 #include "tilewright/target/code_generator.h"
 
@@ -29,6 +30,7 @@ std::shared_ptr<const runtime::Module> LoadInProcess(const CompiledModel& model)
   owner->parameters = model.parameters;
   std::vector<tw_kernel> kernels;
   if (!model.objects.empty()) {
+    CheckRunsHere(model.target);
     owner->code = JitModule::Load(model.objects);
     for (const std::string& name : model.program.kernels)
       kernels.push_back(reinterpret_cast<tw_kernel>(owner->code->Find(name)));

@@ -11,6 +11,7 @@
 namespace tilewright {
 
 /// The compiled model as a runtime module of this process: code is loaded from memory, no file is written.
+/// Error TW3203 for code that this machine cannot run.
 std::shared_ptr<const runtime::Module> LoadInProcess(const CompiledModel& model);
 
 /// Runs a module once on these inputs, in order; the outputs, in order. Error TW3201 for inputs that do not

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/driver/package.h"
 
+#include <algorithm>
+#include <map>
+#include <tuple>
+#include <unordered_map>
+
 #include "tilewright/codegen/llvm/link.h"
-#include "tilewright/runtime/cpu_features.h"
+#include "tilewright/driver/requirements.h"
+#include "tilewright/runtime/checksum.h"
 #include "tilewright/runtime/kernel_abi.h"
 #include "tilewright/runtime/module_writer.h"
 
@@ -14,18 +20,68 @@ std::span<const std::byte> Bytes(const void* data, size_t size) {
   return {static_cast<const std::byte*>(data), size};
 }
 
-/// Extensions that the code may use, as far as the runtime can check for them.
-std::vector<std::string> RequiredFeatures(const Target& target) {
-  std::vector<std::string> required;
-  std::string_view rest = target.features;
-  while (!rest.empty()) {
-    const size_t comma = rest.find(',');
-    std::string_view one = rest.substr(0, comma);
-    rest.remove_prefix(comma == std::string_view::npos ? rest.size() : comma + 1);
-    if (one.starts_with('+') && runtime::IsKnownCpuFeature(one.substr(1)))
-      required.emplace_back(one.substr(1));
+/// The constants of all variants, each content once.
+class SharedParameters {
+ public:
+  explicit SharedParameters(runtime::ModuleImage& image) : image_(image) {}
+
+  /// Adds the constants of a variant, and moves the windows of its program to where they are now.
+  void Add(const CompiledModel& model, runtime::Program& program) {
+    std::vector<int64_t> moved;
+    for (size_t i = 0; i < model.constants.size(); ++i) {
+      const int64_t begin = model.constants[i];
+      const int64_t end = i + 1 < model.constants.size() ? model.constants[i + 1] : model.parameters.bytes();
+      const auto* base = static_cast<const std::byte*>(model.parameters.data());
+      moved.push_back(int64_t(Place({base + begin, size_t(end - begin)})));
+    }
+    for (runtime::Buffer& buffer : program.buffers) {
+      if (buffer.storage != runtime::Storage::kParameter) continue;
+      const int64_t offset = buffer.offset.constant();
+      const auto after = std::upper_bound(model.constants.begin(), model.constants.end(), offset);
+      TW_CHECK(after != model.constants.begin(), "no constant at byte {} of the parameters", offset);
+      const size_t i = size_t(after - model.constants.begin()) - 1;
+      buffer.offset = runtime::ShapeExpr(moved[i] + offset - model.constants[i]);
+    }
   }
-  return required;
+
+ private:
+  /// The offset of a block of this content.
+  uint64_t Place(std::span<const std::byte> bytes) {
+    const uint64_t checksum = runtime::ComputeChecksum(bytes);
+    auto [it, end] = known_.equal_range(checksum);
+    for (; it != end; ++it) {
+      const runtime::ParameterBlock& block = image_.parameters[it->second];
+      if (std::ranges::equal(block.bytes, bytes)) return block.offset;
+    }
+    const uint64_t offset = image_.parameter_bytes;
+    known_.emplace(checksum, image_.parameters.size());
+    image_.parameters.push_back({offset, bytes});
+    image_.parameter_bytes =
+        (offset + bytes.size() + TW_MEMORY_ALIGNMENT - 1) / TW_MEMORY_ALIGNMENT * TW_MEMORY_ALIGNMENT;
+    return offset;
+  }
+
+  runtime::ModuleImage& image_;
+  std::unordered_multimap<uint64_t, size_t> known_;  ///< blocks by checksum
+};
+
+struct Variant {
+  const CompiledModel* model;
+  Requirements needs;
+};
+
+/// The models in the order in which a loader is to consider them.
+std::vector<Variant> ByPreference(std::span<const CompiledModel> models) {
+  std::map<std::string, size_t> architectures;
+  std::vector<Variant> order;
+  for (const CompiledModel& model : models) {
+    order.push_back({&model, RequirementsOf(model.target)});
+    architectures.emplace(order.back().needs.architecture, architectures.size());
+  }
+  std::ranges::sort(order, {}, [&](const Variant& v) {
+    return std::tuple(architectures.at(v.needs.architecture), -int64_t(v.needs.features.size()), v.model);
+  });
+  return order;
 }
 
 runtime::ModuleInfo InfoOf(const CompiledModel& model) {
@@ -41,20 +97,33 @@ runtime::ModuleInfo InfoOf(const CompiledModel& model) {
 }  // namespace
 
 void WriteSharedLibrary(const CompiledModel& model, const std::string& path) {
-  const std::string elf = LinkSharedLibrary(model.objects, model.target, model.program.kernels);
+  WriteSharedLibrary(std::span(&model, 1), path);
+}
+
+void WriteSharedLibrary(std::span<const CompiledModel> variants, const std::string& path) {
   runtime::ModuleImage image;
-  image.info = InfoOf(model);
-  runtime::VariantImage variant;
-  variant.info.target = model.target.ToString();
-  variant.info.architecture = model.target.triple.substr(0, model.target.triple.find('-'));
-  variant.info.cpu_features = RequiredFeatures(model.target);
-  variant.info.kernel_abi_version = TW_KERNEL_ABI_VERSION;
-  variant.program = model.program;
-  image.variants.push_back(std::move(variant));
-  image.parameter_bytes = model.parameters ? uint64_t(model.parameters.bytes()) : 0;
-  if (image.parameter_bytes)
-    image.parameters.push_back({0, Bytes(model.parameters.data(), image.parameter_bytes)});
-  runtime::WriteSharedObjectModule(path, Bytes(elf.data(), elf.size()), image);
+  SharedParameters parameters(image);
+  std::vector<std::string> libraries;
+  libraries.reserve(variants.size());
+  for (const auto& [model, needs] : ByPreference(variants)) {
+    libraries.push_back(LinkSharedLibrary(model->objects, model->target, model->program.kernels));
+    runtime::VariantImage variant;
+    variant.info.target = model->target.ToString();
+    variant.info.architecture = needs.architecture;
+    variant.info.cpu_features = needs.features;
+    variant.info.kernel_abi_version = TW_KERNEL_ABI_VERSION;
+    variant.program = model->program;
+    parameters.Add(*model, variant.program);
+    // The first one's code is the file itself, which the system's loader maps; others have a section each.
+    if (image.variants.empty()) {
+      image.info = InfoOf(*model);
+    } else {
+      variant.elf = Bytes(libraries.back().data(), libraries.back().size());
+    }
+    image.variants.push_back(std::move(variant));
+  }
+  TW_CHECK(!libraries.empty(), "a module without a variant");
+  runtime::WriteSharedObjectModule(path, Bytes(libraries[0].data(), libraries[0].size()), image);
 }
 
 }  // namespace tilewright

@@ -134,6 +134,7 @@ class Pipeline {
     model_.program = std::move(built.program);
     model_.kernels = std::move(built.kernels);
     model_.memory = built.memory;
+    for (const PreparedConstant& c : built.constants) model_.constants.push_back(c.offset);
     if (GenerateCode()) return;
     Timed("PrepareConstants", [&] {
       model_.parameters = PrepareConstants(built.constants, built.parameter_bytes, options_.threads);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/target/known.h"
 
+#include <string>
+
 #include "tilewright/target/code_generator.h"
 
 namespace tilewright {
@@ -29,7 +31,7 @@ constexpr KnownTarget kTargets[] = {
     {"x86-64-v4", "x86_64-unknown-linux-gnu", "x86-64-v4", TW_X86_V4, 1, 32 << 10, 1 << 20, 32 << 20, 8, 4},
     {"aarch64-linux-gnu", "aarch64-unknown-linux-gnu", "generic", "+neon,+fp-armv8", 2, 64 << 10, 512 << 10,
      4 << 20, 4, 4},
-    {"riscv64-linux-gnu", "riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c,+v", 1, 32 << 10,
+    {"riscv64-linux-gnu", "riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c", 1, 32 << 10,
      512 << 10, 2 << 20, 4, 4},
     // Sources for one thread of an unknown processor: short vectors, which compilers can take apart, small
     // caches, and no fused multiply-add, which would be a call of libm where there is no instruction.
@@ -86,8 +88,17 @@ void DeriveVectorFacts(Target& target) {
     target.vector_registers = 16;
     target.has_fma = false;
   } else if (target.triple.starts_with("riscv64")) {
-    // The vector extension guarantees 128 bits; wider machines run the same code.
-    target.has_masked_memory = HasFeature(target, "v");
+    if (HasFeature(target, "v")) {
+      // The extension guarantees 128 bits, and others more; wider machines run the same code.
+      for (int bits : {256, 512, 1024}) {
+        if (HasFeature(target, "zvl" + std::to_string(bits) + "b")) target.vector_bytes = bits / 8;
+      }
+      target.has_masked_memory = true;
+    } else {
+      // 32 registers of one number each, taken in pairs: the narrowest vector that holds any element.
+      target.vector_bytes = 8;
+      target.vector_registers = 16;
+    }
   }
   target.scopes = {{"global", 0, 64},
                    {"register", int64_t(target.vector_bytes) * target.vector_registers, target.vector_bytes}};

@@ -13,6 +13,10 @@ namespace tilewright {
 /// Names that Target::Parse knows, "host" first.
 std::vector<std::string> KnownTargetNames();
 
+/// Several of what Target::Parse takes, separated by commas: "x86-64-v2,x86-64-v3,cores=8". Overrides are of
+/// the name before them. Error TW1105 for the same target twice.
+std::vector<Target> ParseTargets(const std::string& text);
+
 /// The description under a name other than "host"; false when there is none.
 bool FindKnownTarget(std::string_view name, Target& target);
 

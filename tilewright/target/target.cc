@@ -173,6 +173,19 @@ std::vector<std::pair<std::string, std::string>> Overrides(const std::vector<std
   return pairs;
 }
 
+/// The features of a name with those of an override, a list of "+name" and "-name", which win.
+std::string WithFeatures(const std::string& features, const std::string& changes) {
+  std::vector<std::string> all;
+  for (const std::string& list : {features, changes}) {
+    for (const std::string& feature : Split(list, ',')) {
+      if (feature.empty()) continue;
+      std::erase_if(all, [&](const std::string& known) { return known.substr(1) == feature.substr(1); });
+      all.push_back(feature);
+    }
+  }
+  return Joined(all, ",");
+}
+
 Target FromDescription(const std::string& text) {
   Target target;
   for (const std::string& pair : Split(text, ' ')) {
@@ -186,6 +199,29 @@ Target FromDescription(const std::string& text) {
 }
 
 }  // namespace
+
+std::vector<Target> ParseTargets(const std::string& text) {
+  if (text.starts_with("name=")) return {FromDescription(text)};
+  std::vector<std::string> texts;
+  for (const std::string& part : Split(text, ',')) {
+    const bool override =
+        part.find('=') != std::string::npos || part.starts_with('+') || part.starts_with('-');
+    if (texts.empty() || !override) {
+      texts.push_back(part);
+    } else {
+      texts.back() += "," + part;
+    }
+  }
+  std::vector<Target> targets;
+  for (const std::string& one : texts) {
+    targets.push_back(Target::Parse(one));
+    for (size_t i = 0; i + 1 < targets.size(); ++i) {
+      if (targets[i].ToString() == targets.back().ToString())
+        throw Error("TW1105", fmt::format("the target '{}' is there twice in '{}'", one, text));
+    }
+  }
+  return targets;
+}
 
 int64_t Target::CacheBytes(int level) const {
   if (level < 1 || size_t(level) > caches.size()) return 0;
@@ -213,7 +249,7 @@ Target Target::Parse(const std::string& text) {
   const auto overrides = Overrides(parts);
   for (const auto& [key, value] : overrides) {
     if (key != "features" && key != "triple") continue;
-    SetField(target, key, value);
+    SetField(target, key, key == "features" ? WithFeatures(target.features, value) : value);
     DeriveVectorFacts(target);
   }
   for (const auto& [key, value] : overrides) {

@@ -32,7 +32,7 @@ TEST(Target, EveryKnownNameRoundTrips) {
     EXPECT_EQ(Target::Parse(target.ToString()).ToString(), target.ToString());
     EXPECT_FALSE(target.triple.empty());
     EXPECT_FALSE(target.cpu.empty());
-    EXPECT_EQ(target.vector_bytes % 16, 0);
+    EXPECT_EQ(target.vector_bytes % 8, 0);
     EXPECT_GE(target.vector_registers, 16);
     EXPECT_GE(target.caches.size(), 2u);
   }
@@ -59,10 +59,47 @@ TEST(Target, Overrides) {
 }
 
 TEST(Target, FeaturesDecideVectorFacts) {
-  const Target t = Target::Parse("x86-64-v3,features=+avx2,+fma,+avxvnni,cores=2");
-  EXPECT_EQ(t.features, "+avx2,+fma,+avxvnni");
+  const Target t = Target::Parse("x86-64-v3,features=+avx2,+avxvnni,-movbe,cores=2");
   EXPECT_TRUE(t.has_dot_u8s8);
+  EXPECT_TRUE(t.has_fma);
   EXPECT_EQ(t.cores, 2);
+  EXPECT_TRUE(t.features.ends_with(",+avx2,+avxvnni,-movbe")) << t.features;
+  EXPECT_EQ(t.features.find("+movbe"), std::string::npos);
+  EXPECT_EQ(t.features.find("+avx2"), t.features.rfind("+avx2"));
+  EXPECT_FALSE(Target::Parse("x86-64-v3,features=-fma").has_fma);
+}
+
+TEST(Target, RiscvVectorsAreAsked) {
+  const Target scalar = Target::Parse("riscv64-linux-gnu");
+  EXPECT_EQ(scalar.VectorLanes(8), 1);
+  EXPECT_FALSE(scalar.has_masked_memory);
+  const Target vector = Target::Parse("riscv64-linux-gnu,features=+v");
+  EXPECT_EQ(vector.VectorLanes(4), 4);
+  EXPECT_EQ(vector.vector_registers, 32);
+  EXPECT_TRUE(vector.has_masked_memory);
+  EXPECT_EQ(Target::Parse("riscv64-linux-gnu,features=+v,+zvl256b").VectorLanes(4), 8);
+}
+
+TEST(Target, Lists) {
+  const std::vector<Target> list =
+      ParseTargets("x86-64-v2,cores=2,x86-64-v3,features=+avxvnni,-movbe,x86-64-v4");
+  ASSERT_EQ(list.size(), 3u);
+  EXPECT_EQ(list[0].ToString(), Target::Parse("x86-64-v2,cores=2").ToString());
+  EXPECT_EQ(list[1].ToString(), Target::Parse("x86-64-v3,features=+avxvnni,-movbe").ToString());
+  EXPECT_EQ(list[2].ToString(), Target::Parse("x86-64-v4").ToString());
+  const std::string described = list[1].ToString();
+  ASSERT_EQ(ParseTargets(described).size(), 1u);
+  EXPECT_EQ(ParseTargets(described)[0].ToString(), described);
+  EXPECT_THAT(ErrorOf("x86-64-v2,x86-64-v3"), HasSubstr("not KEY=VALUE"));
+  for (const char* bad : {"x86-64-v2,vax", "x86-64-v2,", ""}) {
+    EXPECT_THROW(ParseTargets(bad), Error) << bad;
+  }
+  try {
+    ParseTargets("x86-64-v2,x86-64-v3,x86-64-v2");
+    ADD_FAILURE();
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), HasSubstr("TW1105"));
+  }
 }
 
 TEST(Target, Errors) {

@@ -102,6 +102,8 @@ std::string KernelLlvmIr(std::span<const PrimFunc> kernels, const Target& target
   return text;
 }
 
+std::vector<std::string> EnabledFeatures(const Target& target) { return EnabledFeaturesOf(target); }
+
 Expr NumChunks(const PrimFunc& kernel) {
   const ForNode* loop = FindChunkLoop(kernel->body);
   return loop ? loop->extent : Expr(1);

@@ -47,6 +47,10 @@ std::string KernelAssembly(std::span<const PrimFunc> kernels, const Target& targ
 /// The LLVM IR of the kernels as it goes into code generation.
 std::string KernelLlvmIr(std::span<const PrimFunc> kernels, const Target& target);
 
+/// The extensions of the processor that code for the target relies on, by LLVM's names: those of its features
+/// and those that its cpu has, but for what no kernel uses (cryptography). Errors as of CompileKernels.
+std::vector<std::string> EnabledFeatures(const Target& target);
+
 /// How many chunks a launch of the kernel has: the extent of its top-level parallel loop over its dims, or 1.
 Expr NumChunks(const PrimFunc& kernel);
 

@@ -50,6 +50,18 @@ void CheckNames(const llvm::Target& llvm_target, const Target& target) {
   }
 }
 
+const llvm::Target& FindTarget(const Target& target) {
+  InitializeOnce();
+  std::string error;
+  const llvm::Target* found = llvm::TargetRegistry::lookupTarget(target.triple, error);
+  if (!found) {
+    throw Error("TW1701", "cannot generate code for triple '" + target.triple + "'", "target " + target.name,
+                {"this build generates code for x86_64, aarch64 and riscv64"});
+  }
+  CheckNames(*found, target);
+  return *found;
+}
+
 llvm::CodeGenOptLevel OptLevel(int level) {
   switch (level) {
     case 0:
@@ -66,23 +78,29 @@ llvm::CodeGenOptLevel OptLevel(int level) {
 }  // namespace
 
 MachinePtr CreateMachine(const Target& target, int opt_level) {
-  InitializeOnce();
-  std::string error;
-  const llvm::Target* llvm_target = llvm::TargetRegistry::lookupTarget(target.triple, error);
-  if (!llvm_target) {
-    throw Error("TW1701", "cannot generate code for triple '" + target.triple + "'", "target " + target.name,
-                {"this build generates code for x86_64, aarch64 and riscv64"});
-  }
-  CheckNames(*llvm_target, target);
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Standard;  // what carries the contract flag may fuse
   options.NoTrappingFPMath = true;
   if (target.triple.starts_with("riscv64")) options.MCOptions.ABIName = "lp64d";
   auto* machine = static_cast<llvm::LLVMTargetMachine*>(
-      llvm_target->createTargetMachine(target.triple, target.cpu, target.features, options, llvm::Reloc::PIC_,
-                                       llvm::CodeModel::Small, OptLevel(opt_level)));
+      FindTarget(target).createTargetMachine(target.triple, target.cpu, target.features, options,
+                                             llvm::Reloc::PIC_, llvm::CodeModel::Small, OptLevel(opt_level)));
   TW_CHECK(machine, "no target machine for {}", target.triple);
   return MachinePtr(machine);
+}
+
+std::vector<std::string> EnabledFeaturesOf(const Target& target) {
+  static constexpr std::string_view kUnused[] = {"aes",  "crc",  "crc32", "pclmul", "sha",
+                                                 "sha2", "sha3", "sm4",   "vaes",   "vpclmulqdq"};
+  const std::unique_ptr<llvm::MCSubtargetInfo> info(
+      FindTarget(target).createMCSubtargetInfo(target.triple, target.cpu, target.features));
+  std::vector<std::string> names;
+  for (const llvm::SubtargetFeatureKV& kv : info->getAllProcessorFeatures()) {
+    const std::string_view name = kv.Key;
+    if (info->getFeatureBits()[kv.Value] && std::ranges::find(kUnused, name) == std::end(kUnused))
+      names.emplace_back(name);
+  }
+  return names;
 }
 
 // The steps of LLVMTargetMachine::addPassesToEmitFile, with the machine scheduler off: kernels are emitted in

@@ -23,6 +23,9 @@ using MachinePtr = std::unique_ptr<llvm::LLVMTargetMachine, MachineDeleter>;
 /// Throws Error TW1701 when this LLVM knows no such triple or processor, TW1702 for an unknown feature.
 MachinePtr CreateMachine(const Target& target, int opt_level);
 
+/// EnabledFeatures of codegen.h.
+std::vector<std::string> EnabledFeaturesOf(const Target& target);
+
 enum class OutputKind { kObject, kAssembly };
 
 /// Runs code generation over the module.
