@@ -8,11 +8,13 @@ export CCACHE_SLOPPINESS ?= pch_defines,time_macros,include_file_mtime,include_f
 LAUNCHER = $(if $(shell command -v ccache),-DCMAKE_C_COMPILER_LAUNCHER=ccache \
   -DCMAKE_CXX_COMPILER_LAUNCHER=ccache '-DCMAKE_CXX_FLAGS=-Xclang -fno-pch-timestamp')
 
+CROSS_LAUNCHER = $(if $(shell command -v ccache),-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+
 EXAMPLE := examples/efficientnet_lite0
 SUITES = $(wildcard tests/*/run.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test unit suites models sanitize format check-format clean
+.PHONY: help setup build demo test unit suites models cross sanitize format check-format clean
 
 help:  ## show this list
 	@echo 'make TARGET, where TARGET is one of:'
@@ -42,7 +44,17 @@ models:  ## fetch and export the models that tests and benchmarks use into build
 	.venv-bench/bin/python benchmarks/export_models.py
 	.venv-bench/bin/python benchmarks/integer_models.py
 
-suites: models  ## run the suites that compare with peers: each tests/*/run.py
+# Processors that the runtime is cross-built for, by their presets.
+CROSS = aarch64-linux-gnu riscv64-linux-gnu
+
+cross:  ## build the runtime for other processors into build/<triple>/
+	@scripts/setup cross
+	@set -e; for preset in $(CROSS); do \
+	  cmake --preset $$preset $(CROSS_LAUNCHER); \
+	  cmake --build build/$$preset --parallel $(JOBS); \
+	done
+
+suites: models cross  ## run the suites that compare with peers: each tests/*/run.py
 	@set -e; for suite in $(SUITES); do \
 	  echo "==> $$suite"; .venv-test/bin/python $$suite; \
 	done

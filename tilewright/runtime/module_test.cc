@@ -94,6 +94,60 @@ TEST(Module, FlatFile) {
   ExpectWorks(Module::Load(folder / "m.twm"), 2);
 }
 
+// Variants from the most to the least demanding; which one runs is told by its factor.
+TEST(Module, TheFirstVariantThatTheProcessorCanRun) {
+  ScratchFolder folder;
+  ModuleImage image = ScaleImage();
+  image.variants.push_back(ScaleImage(Kernels(2)).variants[0]);
+  image.variants.push_back(ScaleImage(Kernels(2)).variants[0]);
+  const std::string name = folder / "m.so";
+  const auto load = [&] {
+    WriteSharedObjectModule(name, Kernels(1), image);
+    return Module::Load(name);
+  };
+  ExpectWorks(load(), 1);
+  image.variants[0].info.cpu_features = {"no-such-extension"};
+  ExpectWorks(load(), 2);
+  image.variants[1].info.architecture = "vax";
+  image.variants[2].info.target = "name=third triple=x";
+  EXPECT_EQ(load()->variant().target, "name=third triple=x");
+  image.variants[2].info.cpu_features = {"another"};
+  ExpectError(ErrorId::kWrongProcessor, "'cpu test': this processor lacks no-such-extension\n", load);
+  ExpectError(ErrorId::kWrongProcessor, "'third': this processor lacks another", load);
+  ExpectError(ErrorId::kWrongProcessor, "it is for vax", load);
+}
+
+TEST(Module, VariantsShareWhatTheyHaveAlike) {
+  ModuleImage image = ScaleImage(Kernels(1));
+  for (int factor : {1, 2}) image.variants.push_back(ScaleImage(Kernels(factor)).variants[0]);
+  const std::vector<std::byte> bytes = SerializeModule(image);
+  const ModuleReader reader(bytes, "m");
+  ASSERT_EQ(reader.variants().size(), 3u);
+  // Metadata, one program, two codes, one section of parameters.
+  EXPECT_EQ(reader.sections().size(), 5u);
+  EXPECT_EQ(reader.variants()[0].code_section, reader.variants()[1].code_section);
+  EXPECT_NE(reader.variants()[0].code_section, reader.variants()[2].code_section);
+  EXPECT_EQ(reader.variants()[0].program_section, reader.variants()[2].program_section);
+}
+
+// Only the code of the variant that runs is read.
+TEST(Module, DamageInAnotherVariantDoesNotMatter) {
+  ScratchFolder folder;
+  ModuleImage image = ScaleImage(Kernels(1));
+  image.variants.push_back(ScaleImage(Kernels(2)).variants[0]);
+  std::vector<std::byte> bytes = SerializeModule(image);
+  const ModuleReader reader(bytes, "m");
+  bytes[reader.sections()[reader.variants()[1].code_section].offset + 100] ^= std::byte{1};
+  const AlignedCopy copy(bytes);
+  ExpectWorks(Module::LoadFromMemory(copy.bytes()), 1);
+  image.variants[0].info.cpu_features = {"no-such-extension"};
+  bytes = SerializeModule(image);
+  const ModuleReader again(bytes, "m");
+  bytes[again.sections()[again.variants()[1].code_section].offset + 100] ^= std::byte{1};
+  const AlignedCopy damaged(bytes);
+  ExpectError(ErrorId::kChecksum, "the code of", [&] { Module::LoadFromMemory(damaged.bytes()); });
+}
+
 TEST(Module, FromMemory) {
   ScratchFolder folder;
   WriteSharedObjectModule(folder / "m.so", Kernels(2), ScaleImage());

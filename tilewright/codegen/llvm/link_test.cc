@@ -7,12 +7,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <thread>
 
 #include "tilewright/codegen/llvm/test_kernels.h"
+#include "tilewright/support/error.h"
 
 namespace tilewright {
 namespace {
@@ -91,6 +93,22 @@ TEST(Link, DamagedObjectsAreRefused) {
   EXPECT_THROW(JitModule::Load(objects), InternalError);
   // And the linker works on afterwards.
   EXPECT_FALSE(LinkSharedLibrary(Objects(Target::Host()), Target::Host()).empty());
+}
+
+TEST(Features, AreWhatTheCodeMayRelyOn) {
+  const auto has = [](const std::string& target, const std::string& name) {
+    return std::ranges::count(EnabledFeatures(Target::Parse(target)), name) == 1;
+  };
+  EXPECT_TRUE(has("x86-64-v3", "avx2"));
+  EXPECT_FALSE(has("x86-64-v3", "avx512f"));
+  EXPECT_FALSE(has("x86-64-v3,features=-movbe", "movbe"));
+  // A processor's name stands for all that it has, but for what no kernel uses.
+  EXPECT_FALSE(has("aarch64-linux-gnu", "dotprod"));
+  EXPECT_TRUE(has("aarch64-linux-gnu,cpu=cortex-a76", "dotprod"));
+  EXPECT_FALSE(has("aarch64-linux-gnu,cpu=cortex-a76", "aes"));
+  EXPECT_FALSE(has("riscv64-linux-gnu", "v"));
+  EXPECT_TRUE(has("riscv64-linux-gnu,features=+v", "zvl128b"));
+  EXPECT_THROW(EnabledFeatures(Target::Parse("riscv64-linux-gnu,cpu=cortex-a76")), Error);
 }
 
 TEST(Link, OtherProcessors) {
