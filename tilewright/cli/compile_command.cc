@@ -116,7 +116,7 @@ void CompileVariants(const CompileArgs& args, const std::vector<Target>& targets
     variants.push_back(CompileFile(args.model, args.flags, options));
     if (variants.back().kernels_only)
       throw Error("TW4003", "kernels alone make no module", args.model, {"give one target, and --emit"});
-    if (args.times) PrintTimes(variants.back());
+    if (args.times) PrintPassTimes(variants.back());
   }
   WriteSharedLibrary(variants, args.output);
   if (args.quiet) return;
