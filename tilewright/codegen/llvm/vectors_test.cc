@@ -245,7 +245,7 @@ TEST(Assembly, OtherProcessorsUseTheirVectors) {
   const Expr index = MakeRamp(0, 1, 16);
   Stmt body = MakeStore(out, out({index}) + a({index}) * b({index}), {index});
   EXPECT_THAT(Assembly(body, {a, b, out}, "aarch64-linux-gnu"), HasSubstr("fmla\tv"));
-  EXPECT_THAT(Assembly(body, {a, b, out}, "riscv64-linux-gnu"), HasSubstr("vfmadd.vv"));
+  EXPECT_THAT(Assembly(body, {a, b, out}, "riscv64-linux-gnu,features=+v"), HasSubstr("vfmadd.vv"));
   EXPECT_THAT(Assembly(body, {a, b, out}, "x86-64-v3"), HasSubstr("vfmadd"));
   EXPECT_THAT(Assembly(body, {a, b, out}, "x86-64-v2"), HasSubstr("mulps"));
 }
