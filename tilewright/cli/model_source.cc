@@ -75,9 +75,7 @@ void CompileFlags::Add(CLI::App& app) {
                  "(default: only for bugs of the compiler, into the folder for temporary files)");
 }
 
-std::vector<Target> CompileFlags::Targets() const {
-  return ParseTargets(target.empty() ? "host" : target);
-}
+std::vector<Target> CompileFlags::Targets() const { return ParseTargets(target.empty() ? "host" : target); }
 
 CompileOptions CompileFlags::Options() const {
   const std::vector<Target> targets = Targets();
