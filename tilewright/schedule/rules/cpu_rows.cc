@@ -40,7 +40,10 @@ class RowKernel {
       if (iv.kind == IterKind::kSpatial) axes.push_back(iv.dom.extent);
     }
     if (!FindRows(blocks, axes)) return false;
-    return std::all_of(blocks.begin(), blocks.end(), [&](const BlockRef& b) { return Add(b); });
+    if (!std::all_of(blocks.begin(), blocks.end(), [&](const BlockRef& b) { return Add(b); })) return false;
+    // A result before the last could not be computed where the last is.
+    return std::none_of(blocks_.begin(), blocks_.end() - 1,
+                        [&](const RowBlock& b) { return IsParameterOf(b.ref); });
   }
 
   void Apply() {

@@ -92,6 +92,17 @@ TEST(ScheduleRows, ManyRowsAreCutIntoChunks) {
   ExpectSameResult(f, s);
 }
 
+TEST(ScheduleRows, LeavesKernelsOfSeveralResults) {
+  te::Tensor x = te::Placeholder("X", kF32, {5, 40});
+  IterVar k = te::ReduceAxis(40, "k");
+  te::Tensor sum = te::Compute("Sum", {5}, [&](auto& i) { return te::Sum(x({i[0], k.var}), {k}); });
+  te::Tensor y = te::Compute("Y", {5, 40}, [&](auto& i) { return x(i) - sum({i[0]}); });
+  const PrimFunc f = te::CreatePrimFunc("two", {x}, {sum, y});
+  Schedule s(f);
+  EXPECT_FALSE(ScheduleRows(s, {Target::Parse("x86-64-v4"), {}}));
+  EXPECT_EQ(s.func(), f);
+}
+
 TEST(ScheduleRows, LeavesOtherKernels) {
   const Target target = Target::Parse("x86-64-v4");
   for (const PrimFunc& f : {MatmulRelu(8, 8, 8), TransposeAdd(8, 8), PaddedConv(4, 4, 8, 1)}) {
