@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "tilewright/arith/eval.h"
 #include "tilewright/driver/compile.h"
 #include "tilewright/driver/evaluate.h"
 #include "tilewright/driver/package.h"
@@ -85,6 +86,35 @@ IRModule ConvModule(const Expr& width, int64_t stride) {
                                             {"dilations", std::vector<int64_t>{1, 1}},
                                             {"pads", std::vector<int64_t>{1, 1, 1, 1}}});
   return MainModule({x}, g, {g.Call1("Relu", {g.CallOp(conv, {x, w}, attrs).front()})});
+}
+
+TEST(Dynamic, ElementWiseWorkHasOpenAxesAnywhere) {
+  const Var n = Var::Symbol("n", 0), m = Var::Symbol("m", 1);
+  const Expr half = FloorDiv(n + 1, Expr(2));
+  const std::vector<std::vector<Expr>> shapes = {{n},          {n, 5},   {3, n}, {2, 32, half, 12},
+                                                 {m, 2, n, 3}, {2, n, m}};
+  for (const std::vector<Expr>& shape : shapes) {
+    GraphBuilder g;
+    std::vector<Value> inputs = {{"size", TensorType{kF32, {n, m}}, "size"},
+                                 {"x", TensorType{kF32, shape}, "x"}};
+    const auto module = Compile(MainModule(inputs, g, {g.Call1("Relu", {inputs[1]})}));
+    runtime::Context context(module, {.num_threads = 2});
+    for (auto [wide, high] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {33, 2}, {700, 40}, {0, 1}}) {
+      std::vector<int64_t> extents;
+      int64_t elements = 1;
+      for (const Expr& e : shape) {
+        extents.push_back(*EvalInt(e, {{n, wide}, {m, high}}));
+        elements *= extents.back();
+      }
+      const std::vector<float> data = Ramp(elements), size = Ramp(wide * high);
+      Give(context, 1, extents, data);
+      Give(context, 0, {wide, high}, size);
+      context.Run();
+      const std::span<const float> y = FloatsOf(context.Output(0));
+      ASSERT_EQ(int64_t(y.size()), elements);
+      for (int64_t i = 0; i < elements; ++i) ASSERT_EQ(y[size_t(i)], std::max(data[size_t(i)], 0.0f));
+    }
+  }
 }
 
 TEST(Dynamic, OneConvolutionServesEveryWidth) {

@@ -108,8 +108,11 @@ void ScheduleInjective(Schedule& s, const BlockRef& block, const RuleContext& co
   LoopRef inner = loops.back();
   std::vector<LoopRef> outer(loops.begin(), loops.end() - 1);
   if (line && loops.size() > 1) {
-    inner = s.Fuse(loops);
-    outer.clear();
+    // An extent that is not known may only be the outermost of a line: quotients by it prove nothing.
+    auto first = loops.end() - 1;
+    while (first != loops.begin() && AsInt(s.Get(*first).extent)) --first;
+    outer.assign(loops.begin(), first);
+    inner = first + 1 == loops.end() ? *first : s.Fuse({first, loops.end()});
   }
   if (!AsInt(s.Get(inner).extent)) return ScheduleOpenLine(s, outer, inner, lanes, context.target);
   const int64_t extent = ConstExtent(s, inner);
