@@ -50,17 +50,21 @@ std::vector<BlockRef> CutBorder(Schedule& s, const BlockRef& fill, const BlockNo
   return parts;
 }
 
+/// Whether how much work the loops are is known only when the kernel runs.
+bool HasOpenExtent(const Schedule& s, const std::vector<LoopRef>& loops) {
+  return std::any_of(loops.begin(), loops.end(), [&](const LoopRef& l) { return !AsInt(s.Get(l).extent); });
+}
+
 /// Element-wise work whose innermost extent is not known before the kernel runs.
 void ScheduleOpenLine(Schedule& s, const std::vector<LoopRef>& outer, LoopRef line, int64_t lanes,
                       const Target& target) {
-  if (!outer.empty()) {
-    VectorizeLine(s, line, lanes, target);
-    s.Parallel(outer.size() > 1 ? s.Fuse(outer) : outer.front());
-    return;
-  }
-  // Whole vectors in blocks that are worth a thread each.
   const std::optional<LoopRef> vectors = VectorizeLine(s, line, lanes, target);
-  s.Parallel(s.Split(*vectors, {Expr(nullptr), Expr(ParallelThreshold(target) / lanes)})[0]);
+  if (outer.empty()) {
+    // Whole vectors in blocks that are worth a thread each.
+    s.Parallel(s.Split(*vectors, {Expr(nullptr), Expr(ParallelThreshold(target) / lanes)})[0]);
+  } else {
+    s.Parallel(outer.size() > 1 ? s.Fuse(outer) : outer.front());
+  }
 }
 
 }  // namespace
@@ -100,8 +104,7 @@ void ScheduleInjective(Schedule& s, const BlockRef& block, const RuleContext& co
   }
   int64_t elements = 1;
   for (const LoopRef& l : loops) elements *= std::max<int64_t>(1, ConstExtent(s, l));
-  const bool open =
-      std::any_of(loops.begin(), loops.end(), [&](const LoopRef& l) { return !AsInt(s.Get(l).extent); });
+  const bool open = HasOpenExtent(s, loops);
   const int64_t lanes = context.target.VectorLanes(int(node.writes.front().buffer.dtype().element_bytes()));
   const bool line = IsPointwise(node);
 
@@ -141,8 +144,7 @@ void ScheduleReduction(Schedule& s, const BlockRef& block, const RuleContext& co
   for (size_t i = 0; i < loops.size(); ++i) {
     (node.iter_vars[i].kind == IterKind::kReduce ? reduced : kept).push_back(loops[i]);
   }
-  const bool open =
-      std::any_of(loops.begin(), loops.end(), [&](const LoopRef& l) { return !AsInt(s.Get(l).extent); });
+  const bool open = HasOpenExtent(s, loops);
   int64_t work = 1;
   for (const LoopRef& l : loops) work *= std::max<int64_t>(1, ConstExtent(s, l));
   const int64_t lanes = context.target.VectorLanes(int(node.writes.front().buffer.dtype().element_bytes()));
