@@ -13,15 +13,15 @@ import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 import time
 
 import numpy as np
 import onnxruntime
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "models"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "models")]
 import model_inputs  # noqa: E402
+from checks import Failure, run_checks  # noqa: E402
 
 COMMAND = ROOT / "build" / "bin" / "tilewright"
 MODELS = ROOT / "build" / "models"
@@ -58,10 +58,6 @@ int main(void) {{
   return error != NULL;
 }}
 """
-
-
-class Failure(Exception):
-    """What is wrong, for the report."""
 
 
 def run(*arguments, **options):
@@ -159,20 +155,5 @@ CASES = {
 }
 
 
-def main():
-    failed = 0
-    for name, case in CASES.items():
-        begin = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="tilewright-c-") as folder:
-            try:
-                verdict = f"passed  {case(pathlib.Path(folder))}"
-            except Failure as failure:
-                failed += 1
-                verdict = f"FAILED  {failure}"
-        print(f"{name:20} {verdict}  ({time.monotonic() - begin:.1f} s)", flush=True)
-    print(f"tests/c: {len(CASES) - failed} of {len(CASES)} passed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_checks("c", __doc__, CASES))

@@ -10,14 +10,11 @@
 Runs in .venv-test (scripts/setup test), on the models of `make models` and the programs of `make cross`.
 """
 
-import argparse
 import functools
 import pathlib
 import platform
 import subprocess
 import sys
-import tempfile
-import time
 
 import numpy as np
 import onnx
@@ -26,7 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "models"))
 import agreement  # noqa: E402
 import model_inputs  # noqa: E402
-from agreement import Failure  # noqa: E402
+from checks import Failure, run_checks  # noqa: E402
 
 BUILD = ROOT / "build"
 LARGEST_DIFFERENCE = agreement.LARGEST_DIFFERENCE
@@ -229,29 +226,5 @@ CHECKS = {
 }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("names", nargs="*", help=f"what to run (default: all): {', '.join(CHECKS)}")
-    options = parser.parse_args()
-    unknown = [name for name in options.names if name not in CHECKS]
-    if unknown:
-        parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(CHECKS)}")
-
-    failed = []
-    names = options.names or list(CHECKS)
-    for name in names:
-        begin = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="tilewright-cross-") as folder:
-            try:
-                verdict = f"passed  {CHECKS[name](pathlib.Path(folder))}"
-            except Failure as failure:
-                failed.append(name)
-                verdict = f"FAILED  {failure}"
-        print(f"{name:22} {verdict}  ({time.monotonic() - begin:.1f} s)", flush=True)
-    print(f"tests/cross: {len(names) - len(failed)} of {len(names)} passed"
-          + (f"; failed: {', '.join(failed)}" if failed else ""))
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_checks("cross", __doc__, CHECKS))

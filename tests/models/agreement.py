@@ -20,8 +20,9 @@ import onnxruntime
 import double_precision
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.append(str(ROOT / "benchmarks"))
+sys.path += [str(ROOT / "benchmarks"), str(ROOT / "tests")]
 import tilewright_runtime  # noqa: E402
+from checks import Failure  # noqa: E402
 
 COMMAND = ROOT / "build" / "bin" / "tilewright"
 RUNTIME = ROOT / "build" / "lib" / "libtilewright_runtime.so"
@@ -33,10 +34,6 @@ FETCHED = MODELS / "fetched"
 NUMBERS_PER_CHANNEL = 8
 LARGEST_DIFFERENCE = 1e-4
 LARGEST_ERROR_RATIO = 10
-
-
-class Failure(Exception):
-    """What is wrong, for the report."""
 
 
 def tilewright(*arguments, timeout=300):

@@ -12,13 +12,10 @@ Then some whole tasks on real input: a photo, printed text, speech, sentences (r
 Runs in .venv-test (scripts/setup test); `make models` puts the models into build/models.
 """
 
-import argparse
 import functools
 import pathlib
 import re
 import sys
-import tempfile
-import time
 
 import numpy as np
 
@@ -30,6 +27,7 @@ import quantised
 import real_inputs
 import sizes
 import tilewright_runtime
+from checks import run_checks
 
 NAMES = ("efficientnet_lite0", "orientation", "centerface", "magika", "resnet18", "resnet50", "mobilenet_v2",
          "vgg16", "squeezenet1_1", "inception_v3", "densenet121", "mlp", "dqn", "dcgan", "wakeword", "ddddocr",
@@ -126,29 +124,5 @@ CHECKS |= {"mobilenet_fp16": functools.partial(quantised.check_half, "mobilenet_
 CHECKS |= {"photo": check_photo, "voice": check_voice} | real_inputs.CHECKS
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("names", nargs="*", help=f"what to run (default: all): {', '.join(CHECKS)}")
-    options = parser.parse_args()
-    unknown = [name for name in options.names if name not in CHECKS]
-    if unknown:
-        parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(CHECKS)}")
-
-    failed = []
-    names = options.names or list(CHECKS)
-    for name in names:
-        begin = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="tilewright-models-") as folder:
-            try:
-                verdict = f"passed  {CHECKS[name](pathlib.Path(folder))}"
-            except Failure as failure:
-                failed.append(name)
-                verdict = f"FAILED  {failure}"
-        print(f"{name:20} {verdict}  ({time.monotonic() - begin:.1f} s)", flush=True)
-    print(f"tests/models: {len(names) - len(failed)} of {len(names)} passed"
-          + (f"; failed: {', '.join(failed)}" if failed else ""))
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_checks("models", __doc__, CHECKS))
