@@ -58,6 +58,10 @@ class AnalyzerImpl {
   struct Fact {
     IndexSum sum;          ///< <= 0
     const VarNode* owner;  ///< the variable whose range states it; null for an assumption
+
+    /// Whether it may be used for this sum. The range of a variable implies that it is not empty, which is so
+    /// where the variable is in scope; a sum in which it occurs stands nowhere else.
+    bool IsAbout(const IndexSum& s) const { return !owner || s.CoefOf(owner) != 0; }
   };
   /// What EndScope restores.
   struct Scope {

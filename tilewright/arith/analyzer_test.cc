@@ -213,5 +213,21 @@ TEST_F(AnalyzerTest, SharedOperandsTakeLinearTime) {
   EXPECT_TRUE(bool(analyzer.Simplify(choice)));
 }
 
+TEST(Analyzer, ARangeSaysNothingWhereItsVariableIsNot) {
+  // Two loops one behind the other, of which never more than one runs.
+  const Var n = Var::Symbol("n", 1), first("first"), second("second"), row("row");
+  const Expr low = FloorDiv(n, Expr(8)), middle = FloorDiv(n + Expr(4), Expr(8)),
+             high = FloorDiv(n + Expr(7), Expr(8));
+  Analyzer analyzer;
+  analyzer.Bind(first, Range{Expr(0), middle - low});
+  analyzer.Bind(second, Range{Expr(0), high - middle});
+  const auto runs = analyzer.Assume(Expr(0) < high - middle);
+  analyzer.Bind(row, Range{Expr(0), Expr(3)});
+  const Expr clamped = Min(middle * Expr(8) + row, n - Expr(1));
+  EXPECT_TRUE(StructuralEqual(analyzer.Simplify(clamped), clamped)) << ToString(analyzer.Simplify(clamped));
+  EXPECT_FALSE(analyzer.CanProve(low < middle));
+  EXPECT_TRUE(analyzer.CanProve(middle < high));
+}
+
 }  // namespace
 }  // namespace tilewright

@@ -172,7 +172,7 @@ int64_t AnalyzerImpl::UpperBound(const IndexSum& s, int64_t target, int& budget,
   for (auto t = s.terms.rbegin(); t != s.terms.rend(); ++t) {
     for (const Fact& fact : facts_) {
       const int64_t f = fact.sum.CoefOf(t->atom);
-      if (f == 0 || (f < 0) != (t->coef < 0)) continue;
+      if (f == 0 || (f < 0) != (t->coef < 0) || !fact.IsAbout(s)) continue;
       best = std::min(best, BoundByFact(s, fact.sum, f, t->coef, target, budget, depth));
       if (best <= target || budget <= 0) return best;
     }
@@ -208,6 +208,7 @@ int64_t AnalyzerImpl::BoundByProducts(const IndexSum& s, const IndexTerm& t, int
     for (size_t i = 0; i < facts_.size(); ++i) {
       const int64_t f = facts_[i].sum.CoefOf(factor.get());
       if (f == 0 || (f < 0) != (t.coef < 0)) continue;
+      if (facts_[i].owner != factor.get() && !facts_[i].IsAbout(s)) continue;
       const IndexSum times = ToSum(Mul(FromSum(facts_[i].sum), others));
       best = std::min(best, BoundByFact(s, times, f, t.coef, target, budget, depth));
       if (best <= target || budget <= 0) return;

@@ -67,6 +67,21 @@ TEST(ComputeAt, ReductionUnderItsConsumer) {
   ExpectSameResult(f, s);
 }
 
+TEST(ComputeAt, FromFurtherInsideOutwards) {
+  const PrimFunc f = MatmulRelu(13, 10, 6);
+  Schedule s(f);
+  std::vector<LoopRef> l = s.GetLoops({"D"});
+  std::vector<LoopRef> i = s.Split(l[0], {nullptr, 2});
+  s.ComputeAt({"C"}, i[0]);
+  const std::vector<LoopRef> parts = s.LoopPartition(i[0], {Expr(6)});
+  const std::vector<LoopRef> joined = s.Split(parts[0], {nullptr, 3});
+  const BlockRef first = s.Producers({"D_p0"}).at(0);
+  ASSERT_EQ(AsInt(s.Get(s.GetLoops(first)[2]).extent), 2);
+  s.ComputeAt(first, joined[0]);
+  EXPECT_EQ(AsInt(s.Get(s.GetLoops(first)[1]).extent), 6) << "rows of three tiles";
+  ExpectSameResult(f, s);
+}
+
 TEST(ComputeAt, Illegal) {
   const PrimFunc f = SoftmaxLike(5, 6);
   Schedule s(f);

@@ -65,7 +65,7 @@ class Schedule {
   /// Permutes loops of one chain; loops not named keep their places.
   void Reorder(const std::vector<LoopRef>& order);
   /// Cuts a loop at these points (iteration numbers) into loops one after the other; blocks below are copied
-  /// and named after their part.
+  /// and named after their part. Parts in which no block would run are left out.
   std::vector<LoopRef> LoopPartition(const LoopRef& loop, const std::vector<Expr>& points);
   /// Lengthens a loop that alone runs over an axis of an intermediate buffer to a multiple of `multiple`, so
   /// that tiles cover the axis without predicates; reads of the added iterations are clamped to the last
@@ -79,7 +79,8 @@ class Schedule {
 
   // ---- Where blocks compute.
 
-  /// Moves a producer block under a loop of its consumers, computing there just what they need.
+  /// Moves a producer block under a loop of its consumers, computing there just what they need; also from
+  /// further inside of that loop outwards.
   void ComputeAt(const BlockRef& block, const LoopRef& loop);
   /// Moves a consumer block under a loop of its producers, consuming there just what they made.
   void ReverseComputeAt(const BlockRef& block, const LoopRef& loop);

@@ -125,10 +125,6 @@ struct Move {
 
   Move(const Rewriter& r, const BlockRef& b, const LoopRef& l)
       : rw(r), block_path(r.Find(b)), loop_path(r.Find(l)) {
-    if (block_path.Find(l.var) != Path::npos) {
-      rw.Fail("TW1412", fmt::format("block '{}' is under loop '{}' already", b.name, l.var.name()),
-              {&loop(), &block()});
-    }
     if (block_path.nodes[block_path.scope()] != loop_path.nodes[loop_path.scope()]) {
       rw.Fail("TW1412",
               fmt::format("block '{}' and loop '{}' are not in the same block", b.name, l.var.name()),
@@ -233,7 +229,9 @@ void Schedule::ComputeAt(const BlockRef& ref, const LoopRef& loop) {
   const BlockNode& block = move.block();
   std::unordered_set<const BlockNode*> under;
   const std::vector<BlockSite> sites = move.SitesUnderLoop();
-  for (const BlockSite& site : sites) under.insert(site.block);
+  for (const BlockSite& site : sites) {
+    if (site.block != &block) under.insert(site.block);
+  }
 
   std::unordered_set<const BlockNode*> consumers;
   for (const BufferRegion& made : block.writes) {
@@ -288,6 +286,10 @@ void Schedule::ReverseComputeAt(const BlockRef& ref, const LoopRef& loop) {
   Rewriter rw(*this, "reverse_compute_at");
   const Move move(rw, ref, loop);
   const BlockNode& block = move.block();
+  if (move.block_path.Find(loop.var) != Path::npos) {
+    rw.Fail("TW1412", fmt::format("block '{}' is under loop '{}' already", ref.name, loop.var.name()),
+            {&move.loop(), &block});
+  }
   Bounds bounds = move.LoopBounds();
 
   std::unordered_set<const BlockNode*> producers;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// LoopPartition: a loop becomes loops over consecutive ranges; always legal, as the order stays. Buffers that
-// only one iteration of the loop sees get a copy per part, so that each can be placed and sized by its own
-// part.
+// LoopPartition: a loop becomes loops over consecutive ranges; always legal, as the order stays. Parts in
+// which no block runs are left out. Buffers that only one iteration of the loop sees get a copy per part, so
+// that each can be placed and sized by its own part.
 #include <algorithm>
 
 #include "tilewright/schedule/region.h"
@@ -66,6 +66,26 @@ Stmt DropDeadInits(const Stmt& s, Bounds& bounds) {
   return s;
 }
 
+/// Whether the block never runs: its condition, which keeps it within its domain, holds nowhere.
+bool NeverRuns(const BlockSite& site, const Path& around) {
+  const BlockNode& block = *site.block;
+  if (!block.predicate) return false;
+  Bounds bounds = Rewriter::BoundsAt(around, false);
+  for (const ForNode* loop : site.loops) bounds.Bind(loop->var, {loop->min, loop->extent});
+  for (size_t i = 0; i < block.iter_vars.size(); ++i) {
+    const Range& dom = block.iter_vars[i].dom;
+    if (bounds.Prove(block.bindings[i] >= dom.min + dom.extent)) return true;
+  }
+  const std::vector<Expr> terms = Conjuncts(block.predicate);
+  return std::any_of(terms.begin(), terms.end(), [&](const Expr& t) { return bounds.Prove(MakeNot(t)); });
+}
+
+bool NeverRuns(const Stmt& part, const Path& around) {
+  const std::vector<BlockSite> sites = BlocksBelow(part);
+  return !sites.empty() && std::all_of(sites.begin(), sites.end(),
+                                       [&](const BlockSite& site) { return NeverRuns(site, around); });
+}
+
 }  // namespace
 
 std::vector<LoopRef> Schedule::LoopPartition(const LoopRef& loop, const std::vector<Expr>& points) {
@@ -86,7 +106,9 @@ std::vector<LoopRef> Schedule::LoopPartition(const LoopRef& loop, const std::vec
     Expr extent = bounds.Simplify(ends[i + 1] - ends[i]);
     bounds.Bind(var, {Expr(0), extent});
     Stmt part = SubstituteLoops(old.body, {{old.var, old.min + ends[i] + var}}, nullptr, bounds);
-    part = DropDeadInits(part, bounds);
+    part = MakeFor(var, Expr(0), extent, old.for_kind, DropDeadInits(part, bounds), old.annotations);
+    const bool only = parts.empty() && i + 2 == ends.size();
+    if (!only && NeverRuns(part, path)) continue;
     part = FreshCopy(
         part, {}, [&](const std::string& name) { return rw.FreshBlockName(fmt::format("{}_p{}", name, i)); });
     if (i > 0) {
@@ -97,8 +119,8 @@ std::vector<LoopRef> Schedule::LoopPartition(const LoopRef& loop, const std::vec
       }
       if (!own.empty()) part = ReplaceBuffers(part, own);
     }
-    parts.push_back(MakeFor(var, Expr(0), extent, old.for_kind, part, old.annotations));
-    loops.push_back({var});
+    parts.push_back(part);
+    loops.push_back({part.As<ForNode>()->var});
   }
   Stmt body = path.Replace(MakeSeq(std::move(parts)));
   for (const Buffer& b : copies) body = AddAlloc(body, path.ScopeBlock().name, b);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Prefetch and PrefetchSpread: ask for memory ahead of its use. Always legal, as they change no value.
 #include <algorithm>
+#include <ranges>
 
 #include "tilewright/schedule/region.h"
 #include "tilewright/schedule/rewriter.h"
@@ -93,9 +94,10 @@ void Schedule::Prefetch(const BlockRef& ref, const Buffer& buffer, const LoopRef
   Bounds bounds = Rewriter::BoundsAt(place.path, false);
   const Box box = TouchedBox(place.Iteration(), buffer, Access::kRead, bounds);
 
-  const VarMap ahead{{loop.var, loop.var + Expr(distance)}};
+  // The last iterations ask for the last line again: that is cheaper than a condition in each.
+  const VarMap ahead{{loop.var, Min(loop.var + Expr(distance), around.min + around.extent - Expr(1))}};
   std::vector<std::pair<Var, Expr>> loops;
-  std::vector<Expr> position, guards{loop.var + Expr(distance) < around.min + around.extent};
+  std::vector<Expr> position, guards;
   for (size_t d = 0; d < box.size(); ++d) {
     const Expr step(d + 1 == box.size() ? LineElements(buffer) : 1);
     Expr extent = bounds.Simplify(CeilDiv(box[d].hi - box[d].lo + Expr(1), step));
@@ -108,7 +110,10 @@ void Schedule::Prefetch(const BlockRef& ref, const Buffer& buffer, const LoopRef
   }
   BlockNode fetch = FetchBlock(rw, buffer, position, locality);
   fetch.predicate = Conjunction(guards, bounds);
-  Stmt nest = MakeNest(loops, MakeBlock(std::move(fetch)));
+  Stmt nest = MakeBlock(std::move(fetch));
+  for (const auto& [var, extent] : std::views::reverse(loops)) {
+    nest = MakeFor(var, Expr(0), extent, AsInt(extent) ? ForKind::kUnrolled : ForKind::kSerial, nest);
+  }
   Stmt body = place.loop_path.Replace(WithBody(around, MakeSeq({nest, around.body})));
   rw.Commit(body, {ref, loop}, {buffer.name(), distance, int64_t(locality)});
 }

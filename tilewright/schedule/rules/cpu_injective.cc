@@ -32,7 +32,7 @@ bool DirectlyNested(const Schedule& s, const std::vector<LoopRef>& loops) {
 }
 
 /// Cuts the loops of a block that fills a border where the interior begins and ends, axis by axis, so that no
-/// part tests its position; the part within all bounds is empty. Returns the blocks.
+/// part tests its position; the part within all bounds never runs. Returns the blocks.
 std::vector<BlockRef> CutBorder(Schedule& s, const BlockRef& fill, const BlockNode& whole,
                                 const BlockNode& inside) {
   std::vector<BlockRef> parts;
@@ -43,8 +43,12 @@ std::vector<BlockRef> CutBorder(Schedule& s, const BlockRef& fill, const BlockNo
     const auto total = AsInt(whole.iter_vars[axis].dom.extent);
     if (!begin || !extent || !total || *extent == *total) continue;
     s.LoopPartition(s.GetLoops(rest)[axis], {Expr(*begin), Expr(*begin + *extent)});
-    for (int part : {0, 2}) parts.push_back(s.GetBlock(fmt::format("{}_p{}", rest.name, part)));
-    rest = s.GetBlock(rest.name + "_p1");
+    for (int part : {0, 2}) {
+      const BlockRef border{fmt::format("{}_p{}", rest.name, part)};
+      if (s.Exists(border)) parts.push_back(border);
+    }
+    rest = {rest.name + "_p1"};
+    if (!s.Exists(rest)) return parts;
   }
   parts.push_back(rest);
   return parts;

@@ -67,10 +67,9 @@ class MatMulRule {
     if (open_rows_) PadFromLast(3, tile_.rows);
     if (open_columns_) PadFromLast(2, width_);
     TileOutput();
-    ComputeAtTile(s_, blocks_, row_tiles_, lanes_);
-    TileProduct();
+    for (const RowPart& part : open_rows_ ? OpenRows() : KnownRows()) TileProduct(part);
     // The last tiles become parts of their own, rows first: parts of columns hold copies of both.
-    if (!split_rows_) SeparateLastTile(s_, row_tiles_, Row().dom.extent, tile_.rows);
+    if (!split_rows_ && !open_rows_) SeparateLastTile(s_, row_tiles_, Row().dom.extent, tile_.rows);
     std::vector<LoopRef> panels = {panels_};
     if (open_columns_) panels = SeparateLastTile(s_, panels_, Column().dom.extent, width_);
     Parallelise(panels);
@@ -120,6 +119,9 @@ class MatMulRule {
       tile_ = ChooseTile(space, context_.target);
     }
     width_ = tile_.vectors * lanes_;
+    // The fewest that keep the pipes busy: what one row costs less than in a whole tile.
+    if (const int64_t few = LeastRows(tile_.vectors, context_.target); open_rows_ && few < tile_.rows)
+      few_rows_ = few;
   }
 
   /// Vectors as wide as divides the columns, down to half of a register; below, columns are padded to whole
@@ -190,11 +192,64 @@ class MatMulRule {
     s_.Reorder(order);
     s_.Vectorize(j[2]);
     s_.Unroll(j[1]);
-    s_.Unroll(i[1]);
+    if (!open_rows_) s_.Unroll(i[1]);
   }
 
-  void TileProduct() {
-    const std::vector<LoopRef> own = s_.GetLoops(product_);
+  /// Rows that are done in tiles of one size: the blocks of their product, and the loop over the tiles.
+  struct RowPart {
+    TileBlocks blocks;
+    LoopRef tiles;
+    int64_t rows;
+  };
+
+  std::vector<RowPart> KnownRows() {
+    ComputeAtTile(s_, blocks_, row_tiles_, lanes_);
+    return {{blocks_, row_tiles_, tile_.rows}};
+  }
+
+  /// Three parts: whole tiles; a last one that is not whole; in its place, where it would have few rows only,
+  /// a smaller tile. The product is computed at the tiles first, so that each part gets blocks of its own.
+  std::vector<RowPart> OpenRows() {
+    if (blocks_.total) s_.ComputeAt(*blocks_.total, row_tiles_);
+    s_.ComputeAt(product_, row_tiles_);
+    const Expr rows = Row().dom.extent, tile(tile_.rows);
+    std::vector<Expr> cuts = {FloorDiv(rows, tile)};
+    if (few_rows_) cuts.push_back(FloorDiv(rows + Expr(tile_.rows - few_rows_ - 1), tile));
+    std::vector<RowPart> parts;
+    for (const LoopRef& loop : s_.LoopPartition(row_tiles_, cuts)) {
+      RowPart part{BlocksUnder(loop), loop, tile_.rows};
+      std::vector<LoopRef> tail = s_.GetLoops(part.blocks.tail);
+      LoopRef row = tail[tail.size() - 3];
+      if (parts.size() == 2) {
+        row = s_.LoopPartition(row, {Expr(few_rows_)}).front();
+        part.blocks = BlocksUnder(loop);
+        part.rows = few_rows_;
+      }
+      s_.Unroll(row);
+      // In order, so that each moves behind what it reads.
+      s_.ComputeAt(part.blocks.product, loop);
+      ComputeAtTile(s_, part.blocks, loop, lanes_);
+      parts.push_back(std::move(part));
+    }
+    return parts;
+  }
+
+  /// The copies of the tile's blocks under a part of the loop over tiles.
+  TileBlocks BlocksUnder(const LoopRef& loop) const {
+    std::vector<BlockRef> copies;
+    PreOrder(s_.Get(loop).body, [&](const Stmt& s) {
+      if (auto* block = s.As<BlockNode>()) copies.push_back({block->name});
+      return true;
+    });
+    TW_CHECK(copies.size() == (blocks_.total ? 3u : 2u), "{} blocks in a tile", copies.size());
+    TileBlocks blocks{.tail = copies.back(), .product = copies.front()};
+    if (blocks_.total) blocks.total = copies[1];
+    return blocks;
+  }
+
+  void TileProduct(const RowPart& part) {
+    const BlockRef& product = part.blocks.product;
+    const std::vector<LoopRef> own = s_.GetLoops(product);
     LoopRef k = own.back();
     const LoopRef rows = own[own.size() - 3];
     const std::vector<LoopRef> vectors = s_.Split(own[own.size() - 2], {Expr(nullptr), Expr(lanes_)});
@@ -208,15 +263,15 @@ class MatMulRule {
     s_.Vectorize(vectors[1]);
     s_.Unroll(vectors[0]);
     s_.Unroll(rows);
-    s_.DecomposeReduction(product_, k);
+    s_.DecomposeReduction(product, k);
     if (!packed_) return;
     const int64_t tiles = (rows_ + tile_.rows - 1) / tile_.rows;
     if (open_rows_) {
       // There may be one tile only, to which all of the panel comes from memory.
       const int64_t step = width_ * packed_.dtype().bytes() * (dot_ ? kDotWays : 1);
-      s_.Prefetch(product_, packed_, k, std::max<int64_t>(1, kBytesAhead / step), 2);
+      s_.Prefetch(product, packed_, k, std::max<int64_t>(1, kBytesAhead / step), 2);
     } else if (WantsPrefetch(packed_, tiles, context_.target)) {
-      s_.PrefetchSpread(product_, packed_, panels_, k, 2);
+      s_.PrefetchSpread(product, packed_, panels_, k, 2);
     }
     if (dot_) s_.Tensorize(vectors[1], fmt::format("dot_u8s8_i32x{}", lanes_));
   }
@@ -238,6 +293,7 @@ class MatMulRule {
   bool dot_ = false;  ///< computed by the target's dot product of bytes
   bool open_rows_ = false, open_columns_ = false, split_rows_ = false;
   int64_t rows_ = 0, lanes_ = 1, width_ = 1;
+  int64_t few_rows_ = 0;  ///< of a smaller tile for the last rows, where their number is open
   RegisterTile tile_;
   Buffer packed_;
   TileBlocks blocks_;

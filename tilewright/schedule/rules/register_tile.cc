@@ -48,6 +48,11 @@ double CyclesPerStep(int64_t rows, int64_t vectors, int64_t depth, const Target&
   return compute + (streams ? lines * kLineCycles : 0);
 }
 
+int64_t LeastRows(int64_t vectors, const Target& target) {
+  const int64_t accumulators = int64_t(kFmaLatency) * std::max(1, target.fma_per_cycle);
+  return std::max<int64_t>(1, (accumulators + vectors - 1) / vectors);
+}
+
 RegisterTile ChooseTile(const TileSpace& space, const Target& target) {
   const int64_t registers = target.vector_registers;
   RegisterTile best;

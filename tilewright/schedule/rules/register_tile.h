@@ -29,6 +29,9 @@ struct RegisterTile {
 /// Predicted cycles of one step of the reduction for a tile of `rows` x `vectors` accumulators.
 double CyclesPerStep(int64_t rows, int64_t vectors, int64_t depth, const Target& target);
 
+/// The fewest rows of a tile so many vectors wide whose accumulators keep all pipes busy.
+int64_t LeastRows(int64_t vectors, const Target& target);
+
 /// The tile with the least predicted time over the whole space. Accumulators, one register per vector of the
 /// operand that is loaded and one for the broadcast fit the target's registers; `vectors` divides the
 /// space's.

@@ -45,6 +45,16 @@ TEST(RegisterTile, PrefersTilesWithoutARest) {
   EXPECT_GE(tile.rows * tile.vectors, 20) << "enough accumulators to keep the pipes busy";
 }
 
+TEST(RegisterTile, FewRowsStillKeepThePipesBusy) {
+  const Target target = Wide();
+  EXPECT_EQ(LeastRows(100, target), 1);
+  for (int64_t vectors = 1; vectors < 8; ++vectors) {
+    const int64_t rows = LeastRows(vectors, target);
+    EXPECT_GE(rows * vectors, 4 * target.fma_per_cycle);
+    EXPECT_LT((rows - 1) * vectors, 4 * target.fma_per_cycle);
+  }
+}
+
 TEST(RegisterTile, StepsCostNoLessThanTheirMultiplications) {
   const Target target = Wide();
   for (int64_t rows = 1; rows < 31; ++rows) {
