@@ -10,6 +10,10 @@ namespace {
 /// What a core reads of a panel while it waits for memory: some 100 ns at some 80 bytes a nanosecond.
 constexpr int64_t kBytesAhead = 8192;
 
+/// Steps of the depth behind one test of the loop: what it and the addresses cost is shared, and four tiles
+/// of multiply-adds still fit where decoded instructions are kept.
+constexpr int64_t kStepsAtOnce = 4;
+
 /// The operand whose innermost access runs along the columns: its buffer, or null.
 Buffer ColumnOperand(const BlockNode& block, const Var& column, const Var& depth) {
   for (const BufferRegion& r : block.reads) {
@@ -264,7 +268,18 @@ class MatMulRule {
     s_.Unroll(vectors[0]);
     s_.Unroll(rows);
     s_.DecomposeReduction(product, k);
-    if (!packed_) return;
+    if (packed_) PrefetchPanel(product, k);
+    if (dot_) {
+      s_.Tensorize(vectors[1], fmt::format("dot_u8s8_i32x{}", lanes_));
+    } else if (context_.target.has_fma) {
+      // Without fused multiply-adds a product needs a register for a moment, and steps get into each other's
+      // way.
+      const int64_t steps = LargestDivisor(ConstExtent(s_, k), kStepsAtOnce);
+      if (steps > 1) s_.Unroll(s_.Split(k, {Expr(nullptr), Expr(steps)})[1]);
+    }
+  }
+
+  void PrefetchPanel(const BlockRef& product, const LoopRef& k) {
     const int64_t tiles = (rows_ + tile_.rows - 1) / tile_.rows;
     if (open_rows_) {
       // There may be one tile only, to which all of the panel comes from memory.
@@ -273,7 +288,6 @@ class MatMulRule {
     } else if (WantsPrefetch(packed_, tiles, context_.target)) {
       s_.PrefetchSpread(product, packed_, panels_, k, 2);
     }
-    if (dot_) s_.Tensorize(vectors[1], fmt::format("dot_u8s8_i32x{}", lanes_));
   }
 
   void Parallelise(const std::vector<LoopRef>& panels) {
