@@ -2,6 +2,7 @@
 #include "tilewright/driver/build_program.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "tilewright/driver/dl_types.h"
 #include "tilewright/driver/program_builder.h"
@@ -334,6 +335,46 @@ void ProgramBuilder::PlaceArenas() {
   built_.memory = {plan.arena_bytes, plan.lower_bound, built_.parameter_bytes};
 }
 
+namespace {
+
+/// The inputs whose shape is not constant, each behind those that give values to what its extents are
+/// computed from.
+std::vector<uint32_t> InputsInOrderOfBinding(const GraphFunctionNode& main) {
+  std::vector<uint32_t> left, order;
+  for (uint32_t i = 0; i < main.params.size(); ++i) {
+    const std::vector<Expr>& shape = main.params[i].tensor().shape;
+    if (!std::all_of(shape.begin(), shape.end(), [](const Expr& e) { return AsInt(e).has_value(); }))
+      left.push_back(i);
+  }
+  std::unordered_set<const ExprNode*> bound;
+  while (!left.empty()) {
+    const auto ready = std::find_if(left.begin(), left.end(), [&](uint32_t i) {
+      const std::vector<Expr>& shape = main.params[i].tensor().shape;
+      return std::all_of(shape.begin(), shape.end(), [&](const Expr& e) {
+        if (e.kind() == ExprKind::kVar) return true;
+        const std::vector<Var> vars = FreeVars(e);
+        return std::all_of(vars.begin(), vars.end(), [&](const Var& v) {
+          return bound.contains(v.get()) || std::any_of(shape.begin(), shape.end(), [&](const Expr& own) {
+                   return own.get() == v.get();
+                 });
+        });
+      });
+    });
+    if (ready == left.end()) {
+      throw Error("TW3101",
+                  fmt::format("the shapes of inputs '{}' and '{}' are computed from each other's",
+                              main.params[left.front()].name(), main.params[left.back()].name()),
+                  "", {"declare an input of which each symbolic dimension is an extent"});
+    }
+    for (const Expr& e : main.params[*ready].tensor().shape) bound.insert(e.get());
+    order.push_back(*ready);
+    left.erase(ready);
+  }
+  return order;
+}
+
+}  // namespace
+
 // Before all else the shapes of inputs give symbols their values, and arenas their sizes.
 void ProgramBuilder::BindSymbols() {
   std::vector<runtime::Instruction> first;
@@ -347,12 +388,8 @@ void ProgramBuilder::BindSymbols() {
     if (donor_[i] == kNone) continue;
     add("donate:" + built_.program.outputs[i].name, runtime::DonateOp{uint32_t(donor_[i]), i});
   }
-  for (uint32_t i = 0; i < built_.program.inputs.size(); ++i) {
-    const runtime::TensorSpec& input = built_.program.inputs[i];
-    const bool fixed = std::all_of(input.shape.begin(), input.shape.end(),
-                                   [](const runtime::ShapeExpr& e) { return e.is_constant(); });
-    if (!fixed) add("bind:" + input.name, runtime::BindShapeOp{i});
-  }
+  for (uint32_t i : InputsInOrderOfBinding(*main_))
+    add("bind:" + built_.program.inputs[i].name, runtime::BindShapeOp{i});
   // Checks of what holds wherever the program goes stand next, and make errors of shapes clear ones.
   auto& all = built_.program.instructions;
   const std::vector<runtime::Instruction> rest = std::exchange(all, {});

@@ -117,6 +117,24 @@ TEST(Dynamic, ElementWiseWorkHasOpenAxesAnywhere) {
   }
 }
 
+TEST(Dynamic, ExtentsMayBeComputedFromThoseOfLaterInputs) {
+  const Var n = Var::Symbol("n", 1);
+  GraphBuilder g;
+  std::vector<Value> inputs = {{"twice", TensorType{kF32, {n * Expr(2)}}, "twice"},
+                               {"once", TensorType{kF32, {n}}, "once"}};
+  const auto module =
+      Compile(MainModule(inputs, g, {g.Call1("Relu", {inputs[0]}), g.Call1("Relu", {inputs[1]})}));
+  runtime::Context context(module, {.num_threads = 1});
+  for (int64_t size : {5, 2}) {
+    Give(context, 0, {2 * size}, Ramp(2 * size));
+    Give(context, 1, {size}, Ramp(size));
+    context.Run();
+    EXPECT_EQ(context.Output(0).shape[0], 2 * size);
+  }
+  Give(context, 1, {3}, Ramp(3));
+  EXPECT_THROW(context.Run(), std::runtime_error);
+}
+
 TEST(Dynamic, OneConvolutionServesEveryWidth) {
   for (int64_t stride : {1, 2}) {
     const auto open = Compile(ConvModule(Var::Symbol("width", 1), stride));
