@@ -117,6 +117,7 @@ void ProgramBuilder::VisitIf(const GraphIfNode& n, const Binding& b) {
     std::vector<ValueCopy>& copies = branch_copies_[block];
     FindViews(*block);
     for (size_t i = 0; i < b.results.size(); ++i) Deliver(*block, block->results[i], b.results[i], copies);
+    PlaceJoins(*block);
     VisitBlock(*block);
     for (const ValueCopy& c : copies) Use(c.source, step_);
     for (const Value& r : b.results) Use(r, step_);
@@ -209,6 +210,7 @@ void ProgramBuilder::VisitLoop(const GraphLoopNode& n, const Binding& b) {
   const int start = ++step_;
   iterations_.push_back(iteration.get());
   loop_of_[iteration.get()] = plan.number;
+  PlaceJoins(n.body);
   VisitBlock(n.body);
   iterations_.pop_back();
   for (const ValueCopy& c : plan.after_body) Use(c.source, step_);

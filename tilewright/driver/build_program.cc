@@ -29,7 +29,6 @@ BuiltProgram ProgramBuilder::Run() {
   DeclareSymbols();
   for (const Value& p : main_->params) AddInput(p);
   FindPlaces();
-  for (const KernelUnit& unit : kernels_.units()) AddKernels(unit);
   EmitBlock(main_->body);
   CopyOutputs();
   PlaceArenas();
@@ -95,6 +94,7 @@ void ProgramBuilder::FindPlaces() {
       copies_.push_back(i);
   }
   OrderCopies();
+  PlaceJoins(main_->body);
   VisitBlock(main_->body);
   for (size_t i : copies_) Use(main_->body.results[i], step_);
 }
@@ -108,6 +108,9 @@ void ProgramBuilder::VisitBlock(const GraphBlock& block) {
     } else if (auto* call = b.operation.As<FunctionCallNode>()) {
       if (view_of_.contains(b.results[0].get()) || ViewRow(*call, b)) continue;
       for (const Value& v : call->args) Use(v, step_);
+      if (auto join = joins_.find(&b); join != joins_.end()) {
+        for (const ValueCopy& c : join->second) Use(c.destination, step_);
+      }
       if (const Value argument = UpdatedBy(b)) PlaceUpdate(block, b, argument);
       for (const Value& r : b.results) Define(r, step_);
       step_of_[&b] = step_++;
@@ -133,18 +136,21 @@ void ProgramBuilder::Use(const Value& v, int step) {
   if (loop_of_.contains(root.get())) counted_.insert(root.get());
   auto it = places_.find(root.get());
   if (it == places_.end() || it->second.storage != runtime::Storage::kArena) return;
-  requests_[it->second.request].last = step;
+  SymbolicRequest& request = requests_[it->second.request];
+  request.first = std::min(request.first, step);
+  request.last = std::max(request.last, step);
   if (it->second.swap_loop != kNone) requests_[it->second.partner].last = step;
 }
 
 // ---- Instructions
 
-void ProgramBuilder::AddKernels(const KernelUnit& unit) {
-  for (const KernelLaunch& launch : unit.lowered.launches) {
-    kernel_index_[launch.kernel.get()] = uint32_t(built_.kernels.size());
-    built_.kernels.push_back(launch.kernel);
-    built_.program.kernels.push_back(launch.kernel.name());
+uint32_t ProgramBuilder::KernelIndex(const PrimFunc& kernel) {
+  auto [it, fresh] = kernel_index_.try_emplace(kernel.get(), uint32_t(built_.kernels.size()));
+  if (fresh) {
+    built_.kernels.push_back(kernel);
+    built_.program.kernels.push_back(kernel.name());
   }
+  return it->second;
 }
 
 void ProgramBuilder::Add(std::string name, decltype(runtime::Instruction::op) op) {
@@ -161,6 +167,10 @@ void ProgramBuilder::EmitBlock(const GraphBlock& block) {
     } else if (auto* loop = b.operation.As<GraphLoopNode>()) {
       EmitLoop(*loop, b);
     } else if (auto step = step_of_.find(&b); step != step_of_.end()) {
+      if (auto join = joins_.find(&b); join != joins_.end()) {
+        EmitCopies(join->second);
+        continue;
+      }
       if (auto copy = update_copies_.find(&b); copy != update_copies_.end()) EmitCopies({copy->second});
       Launch(*b.operation.As<FunctionCallNode>(), b, step->second);
     }
@@ -181,7 +191,7 @@ void ProgramBuilder::Launch(const FunctionCallNode& call, const Binding& b, int 
   for (size_t i = 0; i < unit.lowered.launches.size(); ++i) {
     const KernelLaunch& launch = unit.lowered.launches[i];
     runtime::LaunchOp op;
-    op.kernel = kernel_index_.at(launch.kernel.get());
+    op.kernel = KernelIndex(launch.kernel);
     for (const Buffer& arg : launch.args) {
       auto it = buffers.find(arg);
       TW_CHECK(it != buffers.end(), "{} reads {}, which is no argument of {}", launch.kernel.name(),
@@ -204,14 +214,14 @@ void ProgramBuilder::Launch(const FunctionCallNode& call, const Binding& b, int 
 // ---- Buffers
 
 uint32_t ProgramBuilder::AddBuffer(const std::string& name, const Place& place, DataType t,
-                                   const Shape& shape, const runtime::ShapeExpr& bytes, int64_t offset) {
+                                   const Shape& shape, const runtime::ShapeExpr& bytes) {
   runtime::Buffer buffer;
   buffer.name = name;
   buffer.storage = place.storage;
   buffer.index = place.index;
   buffer.dtype = ToDl(t);
   buffer.shape = shape;
-  buffer.offset = place.walk_loop == kNone ? runtime::ShapeExpr(offset) : place.walk_start;
+  buffer.offset = place.walk_loop == kNone ? place.offset : place.offset + place.walk_start;
   buffer.bytes = bytes;
   built_.program.buffers.push_back(buffer);
   const uint32_t id = uint32_t(built_.program.buffers.size() - 1);
@@ -283,8 +293,8 @@ uint32_t ProgramBuilder::ConstantBuffer(const Value& v, const NDArray& data, con
   const int64_t stored = bytes.is_constant() ? bytes.constant() : data.bytes();
   built_.constants.push_back({data, prepare, offset, stored});
   built_.parameter_bytes += (stored + 63) / 64 * 64;
-  it->second = AddBuffer(v->origin.empty() ? v.name() : v->origin, {.storage = runtime::Storage::kParameter},
-                         t, shape, bytes, offset);
+  it->second = AddBuffer(v->origin.empty() ? v.name() : v->origin,
+                         {.storage = runtime::Storage::kParameter, .offset = offset}, t, shape, bytes);
   return it->second;
 }
 

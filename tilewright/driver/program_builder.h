@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // How BuildProgram works: one pass over the bindings finds out where every value lives and for how long, a
 // second writes the instructions; both number the steps of the program alike. Straight lines are in
-// build_program.cc, branches and loops in build_control.cc.
+// build_program.cc, branches and loops in build_control.cc, arguments that are parts of results in
+// build_joins.cc.
 #pragma once
 
 #include <map>
@@ -37,7 +38,8 @@ class ProgramBuilder {
   struct Place {
     runtime::Storage storage = runtime::Storage::kArena;
     uint32_t index = 0;
-    size_t request = 0;  ///< of the arena
+    size_t request = 0;             ///< of the arena
+    runtime::ShapeExpr offset = 0;  ///< bytes into the storage, or what was requested of the arena
     const NDArray* constant = nullptr;
     /// Of what a loop carries: the loop, and the memory with which it exchanges this one.
     size_t swap_loop = kNone, partner = 0;
@@ -49,6 +51,12 @@ class ProgramBuilder {
   /// A copy of one value's memory to another's.
   struct ValueCopy {
     Value source, destination;
+  };
+
+  /// An argument that is a part of a result: where it begins there, and how long it is, in bytes.
+  struct Part {
+    Value value;
+    runtime::ShapeExpr offset, bytes;
   };
 
   /// What the first pass finds out about a loop.
@@ -114,13 +122,26 @@ class ProgramBuilder {
   /// The outputs that no kernel writes, in an order in which none overwrites what another one still reads.
   void OrderCopies();
 
+  // ---- Results that are their arguments one behind the other (build_joins.cc).
+  /// Lets what a block joins be written where it belongs, in place of kernels that copy. Before: results of
+  /// the block have their places.
+  void PlaceJoins(const GraphBlock& block);
+  void PlaceJoin(const GraphBlock& block, const Binding& b, const std::vector<Part>& parts);
+  /// The parts of the result of a call that only joins its arguments; else none.
+  std::vector<Part> PartsOf(const Binding& b) const;
+  /// Whether parts of a value may be written there at different times.
+  bool IsShareable(const Place& place) const;
+  /// Whether the parts lie already as the result has them.
+  bool LieBehindOneAnother(const std::vector<Part>& parts) const;
+
   Value Root(Value v) const;  ///< follows views to the value that owns the memory
   size_t Request(const Value& v, int step);
   void Define(const Value& v, int step);
   void Use(const Value& v, int step);
 
   // ---- Second pass: instructions.
-  void AddKernels(const KernelUnit& unit);
+  /// The number of a kernel in the program, which holds those that are launched.
+  uint32_t KernelIndex(const PrimFunc& kernel);
   void EmitBlock(const GraphBlock& block);
   void EmitIf(const GraphIfNode& n, const Binding& b);
   void EmitLoop(const GraphLoopNode& n, const Binding& b);
@@ -130,7 +151,7 @@ class ProgramBuilder {
   void Launch(const FunctionCallNode& call, const Binding& b, int step);
   void Add(std::string name, decltype(runtime::Instruction::op) op);
   uint32_t AddBuffer(const std::string& name, const Place& place, DataType t, const Shape& shape,
-                     const runtime::ShapeExpr& bytes, int64_t offset = 0);
+                     const runtime::ShapeExpr& bytes);
   uint32_t ArenaBuffer(const std::string& name, DataType t, const Shape& shape,
                        const runtime::ShapeExpr& bytes, int step);
   uint32_t Workspace(const Buffer& w, int step);
@@ -162,6 +183,7 @@ class ProgramBuilder {
   int step_ = 0;
   std::unordered_map<const Binding*, int> step_of_;
   std::unordered_map<const GraphBlock*, std::vector<ValueCopy>> branch_copies_;
+  std::unordered_map<const Binding*, std::vector<ValueCopy>> joins_;  ///< parts that are not written in place
   std::unordered_map<const GraphLoopNode*, LoopPlan> plans_;
   std::vector<const ValueNode*> iterations_;  ///< of the loops around the present block, the innermost last
   std::unordered_map<const ValueNode*, size_t> loop_of_;  ///< by the body's iteration

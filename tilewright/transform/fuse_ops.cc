@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/transform/fuse_ops.h"
 
+#include "tilewright/graph/joins.h"
 #include "tilewright/graph/op_def.h"
 #include "tilewright/graph/rewrite.h"
 #include "tilewright/transform/row_groups.h"
@@ -18,7 +19,8 @@ struct Group {
 
 class Fuser {
  public:
-  explicit Fuser(const GraphFunction& f) : f_(f), uses_(CountUses(f->body)) {}
+  explicit Fuser(const GraphFunction& f)
+      : f_(f), uses_(CountUses(f->body)), definitions_(Definitions(f->body)), joins_(FindJoins()) {}
 
   /// The function with calls of fused functions, which enter `module`; `count` numbers them.
   GraphFunction Run(IRModule& module, int& count) {
@@ -46,9 +48,31 @@ class Fuser {
   }
 
  private:
+  /// Calls that stay alone, since the memory plan lets their arguments be written in place; not where the
+  /// only user puts a border around the result, which needs a copy anyway.
+  std::unordered_set<const Binding*> FindJoins() const {
+    std::unordered_set<const ValueNode*> bordered;
+    for (const Binding& b : f_->body.bindings) {
+      auto* call = b.operation.As<OpCallNode>();
+      if (call && call->op->pattern == FusePattern::kBorder) bordered.insert(call->args[0].get());
+    }
+    std::unordered_set<const Binding*> joins;
+    for (const Binding& b : f_->body.bindings) {
+      auto* call = b.operation.As<OpCallNode>();
+      if (call && IsJoin(*call) && !bordered.contains(b.results[0].get()) &&
+          WorthJoining(*call, b.results[0].tensor(), definitions_))
+        joins.insert(&b);
+    }
+    return joins;
+  }
+
   /// Puts a call into the group of one of its producers, or into a new one.
   void Place(const Binding& b) {
     const auto& call = *b.operation.As<OpCallNode>();
+    if (joins_.contains(&b)) {
+      groups_.push_back({{}, FusePattern::kOpaque, true});
+      return Join(groups_.size() - 1, b, FusePattern::kOpaque);
+    }
     for (const Value& arg : call.args) {
       if (!arg) continue;
       auto producer = producer_.find(arg.get());
@@ -138,6 +162,8 @@ class Fuser {
 
   GraphFunction f_;
   std::unordered_map<const ValueNode*, int> uses_;
+  std::unordered_map<const ValueNode*, const Binding*> definitions_;
+  std::unordered_set<const Binding*> joins_;
   std::vector<Group> groups_;
   std::unordered_map<const Binding*, size_t> group_of_;
   std::unordered_map<const ValueNode*, const Binding*> producer_;

@@ -10,9 +10,10 @@ namespace tilewright {
 ///   after a convolution, matrix product or pooling: element-wise and broadcast operators of the same result
 ///   shape; after a reduction: the same; after element-wise, broadcast and injective operators: any of these,
 ///   and a reduction.
-/// Calls that work on rows, some of which reduce them (FindRowGroups), become one group.
-/// Before: layouts are chosen. After: @main holds constants, control flow and calls of functions whose
-/// attribute "primitive" is true; each of these holds operator calls only.
+/// A call that joins arguments which may be written where they belong in the result (WorthJoining) stays
+/// alone. Calls that work on rows, some of which reduce them (FindRowGroups), become one group. Before:
+/// layouts are chosen. After: @main holds constants, control flow and calls of functions whose attribute
+/// "primitive" is true; each of these holds operator calls only.
 IRModule FuseOps(const IRModule& module);
 
 }  // namespace tilewright

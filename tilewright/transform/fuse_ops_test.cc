@@ -37,6 +37,19 @@ std::vector<std::string> Fused(TestModule& m, std::vector<Value> results) {
   return GroupsOf(after);
 }
 
+TEST(FuseOps, JoinsThatAreWrittenInPlaceStayAlone) {
+  auto groups = [](std::vector<int64_t> shape, bool made) {
+    TestModule m;
+    Value x = m.Input(shape), y = m.Input(shape);
+    if (made) x = m.Call("Exp", {x}), y = m.Call("Neg", {y});
+    return Fused(m, {m.Call("Relu", {m.Call("Concat", {x, y}, {{"axis", int64_t(1)}})})});
+  };
+  EXPECT_THAT(groups({1, 4, 16}, true), UnorderedElementsAre("Exp", "Neg", "Concat", "Relu"));
+  EXPECT_THAT(groups({1, 4, 16}, false), ElementsAre("Concat Relu")) << "inputs lie elsewhere";
+  EXPECT_THAT(groups({2, 4, 16}, true), UnorderedElementsAre("Neg", "Exp Concat Relu")) << "strided";
+  EXPECT_THAT(groups({1, 3, 5}, true), UnorderedElementsAre("Neg", "Exp Concat Relu")) << "not aligned";
+}
+
 TEST(FuseOps, EpiloguesJoinHeavyOperators) {
   TestModule m;
   Value x = m.Input({4, 8}), residual = m.Input({4, 6});
