@@ -11,6 +11,7 @@
 #include "tilewright/transform/fuse_ops.h"
 #include "tilewright/transform/hoist_invariants.h"
 #include "tilewright/transform/merge_views.h"
+#include "tilewright/transform/pad_filters.h"
 #include "tilewright/transform/separate_borders.h"
 
 namespace tilewright {
@@ -39,6 +40,9 @@ constexpr GraphPass kGraphPasses[] = {
     {Phase::kSimplify, "MergeViews", Alone<MergeViews>},
     {Phase::kSimplify, "EliminateCommonSubexpressions", Alone<EliminateCommonSubexpressions>},
     {Phase::kSimplify, "EliminateDeadCode.2", Alone<EliminateDeadCode>},
+    // Before layouts, since channels that fill vectors have another.
+    {Phase::kLayout, "PadFilters",
+     [](const IRModule& m, Context c) { return PadFilters(m, c.options.target); }, true},
     // Layouts before fusion: a Relayout is an operator that fuses like any other.
     {Phase::kLayout, "ChooseLayout",
      [](const IRModule& m, Context c) { return ChooseLayout(m, c.options.target); }, true},

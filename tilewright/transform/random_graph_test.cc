@@ -11,6 +11,7 @@
 #include "tilewright/transform/fold_constants.h"
 #include "tilewright/transform/fuse_ops.h"
 #include "tilewright/transform/merge_views.h"
+#include "tilewright/transform/pad_filters.h"
 #include "tilewright/transform/separate_borders.h"
 #include "tilewright/transform/test_modules.h"
 
@@ -117,6 +118,7 @@ TEST_P(RandomGraphs, EveryPassKeepsTheResult) {
       {"MergeViews", MergeViews},
       {"EliminateCommonSubexpressions", EliminateCommonSubexpressions},
       {"EliminateDeadCode", EliminateDeadCode},
+      {"PadFilters", [&](const IRModule& m) { return PadFilters(m, target); }},
       {"ChooseLayout", [&](const IRModule& m) { return ChooseLayout(m, target); }},
       {"SeparateBorders", SeparateBorders},
       {"FuseOps", FuseOps},
