@@ -11,6 +11,13 @@ int64_t InputBlock(const BlockNode& conv) {
   return it == conv.annotations.end() ? 1 : std::get<int64_t>(it->second);
 }
 
+/// Bytes of a buffer whose extents are constant; else 0.
+int64_t BytesOf(const Buffer& buffer) {
+  int64_t bytes = buffer.dtype().bytes();
+  for (const Expr& e : buffer.shape()) bytes *= AsInt(e).value_or(0);
+  return bytes;
+}
+
 /// Whether an annotation says yes.
 bool IsSet(const BlockNode& block, const std::string& key) {
   auto it = block.annotations.find(key);
@@ -126,6 +133,18 @@ class ConvRule {
     tile_ = ChooseTile(space, context_.target);
   }
 
+  /// Whether all panels of weights go over one line before the next line, and not all lines over one panel:
+  /// the weights stay in the second level of cache, and the image does not.
+  bool PanelsShareLines() const {
+    if (depthwise_ || !phases_.empty() || lines_ % tile_.lines || !weight_) return false;
+    int64_t image = 0;
+    for (const BufferRegion& r : node_.reads) {
+      if (r.buffer.shape().size() == axes_) image = std::max(image, BytesOf(r.buffer));
+    }
+    const int64_t room = context_.target.CacheBytes(2) / 2;
+    return image > room && BytesOf(weight_) <= room;
+  }
+
   /// Cuts the tail's loops to tiles: outer loops, tiles along columns, then the tile's own.
   void TileOutput() {
     std::vector<LoopRef> all = s_.GetLoops(blocks_.tail), phases;
@@ -148,6 +167,7 @@ class ConvRule {
     }
     column_tiles_ = w[0];
     inner.push_back(w[1]);
+    if (PanelsShareLines()) std::rotate(outer.begin() + 1, outer.begin() + 2, outer.end());
     std::vector<LoopRef> order = outer;
     order.push_back(column_tiles_);
     order.insert(order.end(), inner.begin(), inner.end());

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tilewright/schedule/rules/rules.h"
+#include "tilewright/schedule/test_workloads.h"
+#include "tilewright/te/te.h"
+
+namespace tilewright {
+namespace {
+
+using testing::HasSubstr;
+
+/// A 1x1 convolution of NCHW16c images, as the operator's lowering states it.
+PrimFunc Pointwise(int64_t channels, int64_t filters, int64_t height, int64_t width) {
+  te::Tensor x = te::Placeholder("x", kF32, {1, channels / 16, height, width, 16});
+  te::Tensor w = te::Placeholder("w", kF32, {filters, channels, 1, 1});
+  const IterVar c = te::ReduceAxis(channels, "c"), k0 = te::ReduceAxis(1, "k0"), k1 = te::ReduceAxis(1, "k1");
+  te::Tensor y = te::Compute(
+      "conv", {1, filters / 16, height, width, 16},
+      [&](auto& i) {
+        return te::Sum(x({i[0], FloorDiv(c.var, 16), i[2] + k0.var, i[3] + k1.var, FloorMod(c.var, 16)}) *
+                           w({i[1] * Expr(16) + i[4], c.var, k0.var, k1.var}),
+                       {c, k0, k1});
+      },
+      {{"rule", std::string("conv")},
+       {"channel_block", int64_t(16)},
+       {"input_block", int64_t(16)},
+       {"depthwise", false}});
+  return te::CreatePrimFunc("pointwise", {x, w}, {y});
+}
+
+std::string Scheduled(const PrimFunc& f, int64_t second_level) {
+  Target target = Target::Parse("x86-64-v4,cores=2");
+  target.caches = {{2048, 64, 1}, {second_level, 64, 1}};
+  Schedule s(f);
+  ApplyRules(s, {target, {false, true, false}});
+  ExpectSameResult(f, s);
+  return ToString(s.func());
+}
+
+TEST(CpuConv, PanelsShareLinesOfImagesThatDoNotStayInCache) {
+  // The image has 3 KiB, the weights 2 KiB.
+  const PrimFunc f = Pointwise(16, 32, 4, 12);
+  EXPECT_THAT(Scheduled(f, 4 << 10), HasSubstr("c0_c2_c1_0_f")) << "lines outside of panels";
+  EXPECT_THAT(Scheduled(f, 8 << 10), HasSubstr("c0_c1_0_c2_f")) << "both stay";
+  EXPECT_THAT(Scheduled(f, 2 << 10), HasSubstr("c0_c1_0_c2_f")) << "neither stays";
+}
+
+}  // namespace
+}  // namespace tilewright
