@@ -11,6 +11,7 @@
 #include "tilewright/transform/fuse_ops.h"
 #include "tilewright/transform/hoist_invariants.h"
 #include "tilewright/transform/merge_views.h"
+#include "tilewright/transform/order_pooling.h"
 #include "tilewright/transform/pad_filters.h"
 #include "tilewright/transform/separate_borders.h"
 
@@ -34,6 +35,7 @@ constexpr GraphPass kGraphPasses[] = {
     // seen, and views of views are views of one value.
     {Phase::kSimplify, "EliminateDeadCode", Alone<EliminateDeadCode>},
     {Phase::kSimplify, "FoldBatchNorm", Alone<FoldBatchNorm>, true},
+    {Phase::kSimplify, "OrderPooling", Alone<OrderPooling>, true},
     {Phase::kSimplify, "HoistInvariants", Alone<HoistInvariants>, true},
     {Phase::kSimplify, "FoldConstants",
      [](const IRModule& m, Context c) { return FoldConstants(m, ConstantEvaluatorFor(c.options)); }, true},

@@ -11,6 +11,7 @@
 #include "tilewright/transform/fold_constants.h"
 #include "tilewright/transform/fuse_ops.h"
 #include "tilewright/transform/merge_views.h"
+#include "tilewright/transform/order_pooling.h"
 #include "tilewright/transform/pad_filters.h"
 #include "tilewright/transform/separate_borders.h"
 #include "tilewright/transform/test_modules.h"
@@ -114,6 +115,7 @@ TEST_P(RandomGraphs, EveryPassKeepsTheResult) {
   const std::vector<std::pair<std::string, TestPass>> passes = {
       {"EliminateDeadCode", EliminateDeadCode},
       {"FoldBatchNorm", FoldBatchNorm},
+      {"OrderPooling", OrderPooling},
       {"FoldConstants", [&](const IRModule& m) { return FoldConstants(m, evaluate); }},
       {"MergeViews", MergeViews},
       {"EliminateCommonSubexpressions", EliminateCommonSubexpressions},
