@@ -36,7 +36,8 @@ class Orderer {
     return RewriteBindings(
         f_, [&](const Binding& b, GraphBuilder& builder) -> std::optional<std::vector<Value>> {
           auto* second = b.operation.As<OpCallNode>();
-          auto* first = second && second->args[0] ? OnlyFor(second->args[0]) : nullptr;
+          if (!second || second->args.empty() || !second->args[0]) return std::nullopt;
+          auto* first = OnlyFor(second->args[0]);
           if (!first) return std::nullopt;
           const std::string& origin = b.results[0]->origin;
           if (IsAverage(*first) && IsPointwise(*second) && Saves(*second, *first, b, false))

@@ -75,6 +75,12 @@ TEST(OrderPooling, NotWhereOthersReadWhatLiesBetween) {
   EXPECT_THAT(Ordered(m, m.Call("Add", {between, pooled})), ElementsAre("Conv", "AveragePool", "Add"));
 }
 
+TEST(OrderPooling, OperatorsWithoutArguments) {
+  TestModule m;
+  Value full = m.Call("Full", {}, {{"dtype", kF32}, {"shape", std::vector<Expr>{2, 3}}, {"value", 1.0}});
+  EXPECT_THAT(Ordered(m, m.Call("Add", {full, m.Input({2, 3})})), ElementsAre("Full", "Add"));
+}
+
 TEST(OrderPooling, NotForOtherConvolutions) {
   TestModule a, b;
   Value wide = a.Conv(a.Input({1, 8, 9, 9}), a.RandomConstant({6, 8, 3, 3}, 1));
