@@ -64,7 +64,12 @@ Interval Analyzer::ConstBound(const Expr& e) {
   TW_CHECK(e.dtype().is_scalar() && (e.dtype().is_integer() || e.dtype().is_bool()), "bounds of type {}",
            e.dtype().ToString());
   const Expr c = impl_->Visit(e);
-  return c.dtype() == DataType::Index() ? impl_->BoundByFacts(impl_->ToSum(c)) : impl_->Bound(c);
+  if (c.dtype() != DataType::Index()) return impl_->Bound(c);
+  try {
+    return impl_->BoundByFacts(impl_->ToSum(c));
+  } catch (const SumOverflow&) {
+    return impl_->Bound(c);
+  }
 }
 
 Modular Analyzer::ModularOf(const Expr& e) {

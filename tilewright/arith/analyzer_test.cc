@@ -64,6 +64,16 @@ TEST_F(AnalyzerTest, NegativeDivisorsAndNumerators) {
   EXPECT_EQ(S(TruncMod(i, 3)), "i % 3");
 }
 
+TEST_F(AnalyzerTest, WhatOverflowsIsLeftAsItIs) {
+  const int64_t huge = int64_t{1} << 62;
+  const Var n = Loop("n", 8), i = Loop("i", n * huge * 4), j = Loop("j", Expr(INT64_MAX) + n);
+  const std::string text = S(i * huge + i * huge);
+  EXPECT_EQ(S(i * huge + i * huge), text);
+  EXPECT_FALSE(analyzer.CanProve(i * huge * huge < j));
+  EXPECT_FALSE(analyzer.CanProve(MakeNot(i * huge * huge < j)));
+  EXPECT_EQ(analyzer.ConstBound(MakeConst(kI64, INT64_MIN)).max, INT64_MIN);
+}
+
 TEST_F(AnalyzerTest, PaddingPredicates) {
   const Var h = Loop("h", 112), kh = Loop("kh", 3);
   const Expr y = h * 2 + kh - 1;

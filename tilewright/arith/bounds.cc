@@ -56,8 +56,13 @@ Interval AnalyzerImpl::BoundUncached(const Expr& e) {
   }
   auto* n = e.As<BinaryNode>();
   if (!n || n->a.dtype() != e.dtype()) return type;
-  if (e.dtype() == DataType::Index() && (n->op == BinaryOp::kAdd || n->op == BinaryOp::kSub))
-    return Bound(ToSum(e));
+  if (e.dtype() == DataType::Index() && (n->op == BinaryOp::kAdd || n->op == BinaryOp::kSub)) {
+    try {
+      return Bound(ToSum(e));
+    } catch (const SumOverflow&) {
+      // The operands' own bounds remain.
+    }
+  }
   const Interval a = Bound(n->a), b = Bound(n->b);
   switch (n->op) {
     case BinaryOp::kAdd:
@@ -109,7 +114,11 @@ Modular AnalyzerImpl::ModularOfUncached(const Expr& e) {
   switch (n->op) {
     case BinaryOp::kAdd:
     case BinaryOp::kSub:
-      return ModularOf(ToSum(e));
+      try {
+        return ModularOf(ToSum(e));
+      } catch (const SumOverflow&) {
+        return {};
+      }
     case BinaryOp::kMul:
       return ModularOf(n->a) * ModularOf(n->b);
     case BinaryOp::kFloorDiv:

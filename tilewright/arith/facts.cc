@@ -51,14 +51,18 @@ void AnalyzerImpl::BindRange(const Var& var, const Range& range) {
   if (var.dtype() != DataType::Index()) {
     return BindInterval(var, {Bound(min).min, SaturatingAdd(Bound(end).max, -1)});
   }
-  const IndexSum first = ToSum(min), last = ToSum(Binary(BinaryOp::kSub, end, Constant(1)));
-  BindInterval(var, {BoundByFacts(first).min, BoundByFacts(last).max});
-  IndexSum below = first, above;
-  AddTerm(below, var.get(), -1, interner_);
-  AddTerm(above, var.get(), 1, interner_);
-  AddScaled(above, last, -1, interner_);
-  if (!first.is_constant()) LearnLeZero(below, var.operator->());
-  if (!last.is_constant()) LearnLeZero(above, var.operator->());
+  try {
+    const IndexSum first = ToSum(min), last = ToSum(Binary(BinaryOp::kSub, end, Constant(1)));
+    BindInterval(var, {BoundByFacts(first).min, BoundByFacts(last).max});
+    IndexSum below = first, above;
+    AddTerm(below, var.get(), -1, interner_);
+    AddTerm(above, var.get(), 1, interner_);
+    AddScaled(above, last, -1, interner_);
+    if (!first.is_constant()) LearnLeZero(below, var.operator->());
+    if (!last.is_constant()) LearnLeZero(above, var.operator->());
+  } catch (const SumOverflow&) {
+    BindInterval(var, {Bound(min).min, SaturatingAdd(Bound(end).max, -1)});
+  }
 }
 
 void AnalyzerImpl::BeginScope(const Expr& condition, bool value) {

@@ -147,7 +147,12 @@ Expr AnalyzerImpl::Not(const Expr& value) {
   if (n && n->op == BinaryOp::kNe) return make(BinaryOp::kEq, n->a, n->b);
   // A comparison with NaN is false either way round.
   if (n && IsComparison(n->op) && n->a.dtype() == DataType::Index()) {
-    return Compare(n->op == BinaryOp::kLt ? BinaryOp::kLe : BinaryOp::kLt, n->b, n->a);
+    const BinaryOp op = n->op == BinaryOp::kLt ? BinaryOp::kLe : BinaryOp::kLt;
+    try {
+      return Compare(op, n->b, n->a);
+    } catch (const SumOverflow&) {
+      return make(op, n->b, n->a);
+    }
   }
   if (n && IsComparison(n->op) && !n->a.dtype().is_float()) {
     return make(n->op == BinaryOp::kLt ? BinaryOp::kLe : BinaryOp::kLt, n->b, n->a);

@@ -271,6 +271,28 @@ TEST(Infer, WhatSymbolsDecideIsCheckedAtRunTime) {
               ElementsAre("the window and spatial axis 0"));
 }
 
+TEST(Infer, ResultsThatNoMachineHoldsAreRefused) {
+  GraphBuilder builder;
+  auto expand = [&](Ints repeats) {
+    return builder.Call1(
+        "Expand", {Of({1, 1, 1})},
+        OpRegistry::Get("Expand")->attrs.from_map({{"shape", Exprs(repeats.begin(), repeats.end())}}));
+  };
+  EXPECT_NO_THROW(expand({1 << 20, 1 << 20, 1 << 20}));
+  try {
+    expand({1 << 20, 1 << 20, 1 << 22});
+    ADD_FAILURE();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.id(), "TW2114");
+  }
+  try {
+    expand(Ints(65, 1));
+    ADD_FAILURE();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.id(), "TW2114");
+  }
+}
+
 TEST(Infer, AttributesAreChecked) {
   const AttrsInfo& info = OpRegistry::Get("Softmax")->attrs;
   EXPECT_THROW(info.from_map({{"axes", int64_t(1)}}), Error);

@@ -17,6 +17,9 @@ struct Group {
   bool open = true;     ///< whether the last member's result may be consumed inside
 };
 
+/// Calls of one kernel: what lowering and scheduling take grows faster than their number.
+constexpr size_t kMostMembers = 64;
+
 class Fuser {
  public:
   explicit Fuser(const GraphFunction& f)
@@ -105,7 +108,7 @@ class Fuser {
   }
 
   static bool MayJoin(const Group& g, const Value& arg, const OpCallNode& call, const Binding& b) {
-    if (!g.open || b.results.size() != 1) return false;
+    if (!g.open || b.results.size() != 1 || g.members.size() >= kMostMembers) return false;
     const FusePattern next = call.op->pattern;
     const bool pointwise = next == FusePattern::kElementwise || next == FusePattern::kBroadcast;
     if (next == FusePattern::kBorder) return g.pattern != FusePattern::kReduction;

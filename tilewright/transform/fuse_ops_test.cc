@@ -58,6 +58,13 @@ TEST(FuseOps, EpiloguesJoinHeavyOperators) {
   EXPECT_THAT(Fused(m, {y}), ElementsAre("MatMul Add Add Relu"));
 }
 
+TEST(FuseOps, LongChainsAreCut) {
+  TestModule m;
+  Value y = m.Input({4});
+  for (int i = 0; i < 200; ++i) y = m.Call("Neg", {y});
+  EXPECT_EQ(Fused(m, {y}).size(), 4u);
+}
+
 TEST(FuseOps, AnEpilogueOfAnotherShapeStartsAnew) {
   TestModule m;
   Value y = m.Call("MatMul", {m.Input({4, 8}), m.Input({8, 6})});

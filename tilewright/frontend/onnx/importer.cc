@@ -5,6 +5,8 @@
 #include <cctype>
 #include <filesystem>
 
+#include "tilewright/graph/infer.h"
+
 namespace tilewright::onnx {
 
 std::string NormalDomain(const std::string& domain) { return domain == "ai.onnx" ? "" : domain; }
@@ -208,8 +210,20 @@ TensorType Importer::DeclaredType(const ValueInfoProto& info) {
     type.shape = ToExprs(given->second.shape());
     return type;
   }
+  if (declared.shape().dim_size() > kMostAxes) {
+    throw Error("TW2021", fmt::format("input '{}' has {} dimensions", name, declared.shape().dim_size()),
+                where_, {fmt::format("expected at most {}", kMostAxes)});
+  }
   for (int i = 0; i < declared.shape().dim_size(); ++i) {
     type.shape.push_back(DeclaredDim(declared.shape(), name, i));
+  }
+  if (auto shape = type.StaticShape()) {
+    try {
+      CheckedSize(*shape, type.dtype.element_bytes());
+    } catch (const Error& e) {
+      throw Error("TW2021", fmt::format("input '{}' is too large", name), where_,
+                  {e.diagnostics().front().message});
+    }
   }
   return type;
 }

@@ -13,6 +13,8 @@
 #include <filesystem>
 #include <functional>
 
+#include "tilewright/graph/infer.h"
+
 namespace tilewright::onnx {
 
 std::shared_ptr<const MappedFile> MapFile(const std::string& path) {
@@ -143,6 +145,10 @@ std::string Describe(const TensorProto& t) { return fmt::format("tensor '{}'", t
 
 std::vector<int64_t> ShapeOf(const TensorProto& t, DataType dtype) {
   std::vector<int64_t> shape(t.dims().begin(), t.dims().end());
+  if (t.dims_size() > kMostAxes) {
+    throw Error("TW2021", fmt::format("{} has {} dimensions", Describe(t), t.dims_size()), "",
+                {fmt::format("expected at most {}", kMostAxes)});
+  }
   try {
     CheckedSize(shape, dtype.element_bytes());
   } catch (const Error& e) {

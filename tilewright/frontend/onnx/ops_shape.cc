@@ -300,12 +300,17 @@ void Trilu(NodeContext& ctx) {
   ctx.Set(0, ctx.Call("Trilu", {ctx.Arg(0)}, {{"upper", ctx.Int("upper", 1) != 0}, {"k", k}}));
 }
 
+/// Elements of what becomes a constant on import, though the file does not hold it.
+constexpr int64_t kMostListed = 1 << 24;
+
 void EyeLike(NodeContext& ctx) {
   std::vector<int64_t> shape = ctx.StaticShape(0);
   if (shape.size() != 2) ctx.Fail("TW2017", fmt::format("argument 0 has rank {}, expected 2", shape.size()));
   DataType t =
       ctx.HasAttr("dtype") ? ElementType(int32_t(ctx.Int("dtype")), "the result of EyeLike") : ctx.DType(0);
   int64_t k = ctx.Int("k", 0);
+  if (CheckedSize(shape) > kMostListed)
+    ctx.Unsupported(fmt::format("EyeLike of {} by {}", shape[0], shape[1]));
   NDArray eye = NDArray::Zeros(t, shape);
   for (int64_t i = 0; i < shape[0]; ++i) {
     if (i + k >= 0 && i + k < shape[1]) eye.SetInt(i * shape[1] + i + k, 1);
@@ -320,8 +325,7 @@ void Range(NodeContext& ctx) {
   ctx.Ignore({"stash_type"});
   if (delta == 0) ctx.Fail("TW2017", "the delta of Range is 0");
   double count = std::max(0.0, std::ceil((limit - start) / delta));
-  constexpr double kMost = 1 << 28;
-  if (!(count <= kMost)) ctx.Unsupported(fmt::format("a Range of {} elements", count));
+  if (!(count <= double(kMostListed))) ctx.Unsupported(fmt::format("a Range of {} elements", count));
   NDArray range = NDArray::Empty(ctx.DType(0), {int64_t(count)});
   for (int64_t i = 0; i < range.size(); ++i) range.SetDouble(i, start + double(i) * delta);
   ctx.Set(0, ctx.Constant(range));
