@@ -209,7 +209,7 @@ TEST(Context, RecordsAsMuchAsThereIsRoomFor) {
 TEST(Context, ContextsOfOneModuleRunSideBySide) {
   std::shared_ptr<const Module> module = ScaleModule(64);
   std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t) {
+  for (int t = 0; t < 16; ++t) {
     threads.emplace_back([&, t] {
       Context context(module, {.num_threads = 2});
       std::vector<float> x = Ramp(256);
