@@ -115,6 +115,7 @@ void AddBenchCommand(CLI::App& app) {
   command->add_option("--seconds", args->seconds, "How long to measure")->capture_default_str();
   command->add_flag("--json", args->json, "Print one JSON object");
   args->flags.Add(*command);
+  args->flags.AddVerify(*command);
   command->callback([args] { Bench(*args); });
 }
 

@@ -111,6 +111,7 @@ void AddInspectCommand(CLI::App& app) {
   command->add_option("model", args->model, "Model file or compiled module")->required()->type_name("MODEL");
   command->add_flag("--json", args->json, "Print JSON");
   args->flags.Add(*command);
+  args->flags.AddVerify(*command);
   command->callback([args] { Inspect(*args); });
 }
 

@@ -75,6 +75,12 @@ void CompileFlags::Add(CLI::App& app) {
                  "(default: only for bugs of the compiler, into the folder for temporary files)");
 }
 
+void CompileFlags::AddVerify(CLI::App& app) {
+  app.add_flag(
+      "--verify", verify_parameters,
+      "Of a compiled module: compare its parameters with their checksum, too, which reads all of them");
+}
+
 std::vector<Target> CompileFlags::Targets() const { return ParseTargets(target.empty() ? "host" : target); }
 
 CompileOptions CompileFlags::Options() const {
@@ -198,7 +204,7 @@ ReadyModel LoadModel(const std::string& path, const CompileFlags& flags,
   if (IsModuleFile(path)) {
     if (!flags.bind.empty())
       throw Error("TW4002", "--bind is for model files, and this is a compiled module", path);
-    ready.module = runtime::Module::Load(path);
+    ready.module = runtime::Module::Load(path, {.verify_parameters = flags.verify_parameters});
     ready.load_ms = SecondsSince(start) * 1e3;
     return ready;
   }

@@ -28,8 +28,11 @@ struct CompileFlags {
   bool sanitize_address = false;
   std::vector<std::string> print_after;
   std::string dump_dir, reproducer;
+  bool verify_parameters = false;  ///< of module files
 
   void Add(CLI::App& app);
+  /// --verify, of commands that load modules.
+  void AddVerify(CLI::App& app);
   std::vector<Target> Targets() const;
   /// Error TW4002 for a flag value that cannot be read, and for more than one target.
   CompileOptions Options() const;

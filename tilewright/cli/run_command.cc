@@ -214,6 +214,7 @@ void AddRunCommand(CLI::App& app) {
   command->add_option("--threads", args->threads, "Threads to run on (default: what the machine allows)");
   command->add_option("--seed", args->seed, "Seed of generated inputs")->capture_default_str();
   args->flags.Add(*command);
+  args->flags.AddVerify(*command);
   command->callback([args] { Run(*args); });
 }
 
