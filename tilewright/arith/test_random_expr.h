@@ -17,7 +17,7 @@ namespace tilewright::testing {
 /// The number of fuzz cases: `standard`, scaled by TILEWRIGHT_FUZZ_CASES / 20000 where that is set.
 inline int FuzzCases(int standard) {
   const char* text = std::getenv("TILEWRIGHT_FUZZ_CASES");
-  return text ? std::max(1, int(std::atof(text) * standard / 20000)) : standard;
+  return text ? std::max(1, int(std::atof(text) * standard / 100000)) : standard;
 }
 
 /// A seed from TILEWRIGHT_FUZZ_SEED, or a fixed one.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Random small programs in tiles of odd sizes, with stages computed at tiles, halos, padding, guards,
 // register buffers and all kinds of loops: what the kernels compute must be what the scheduled function
-// computes. TILEWRIGHT_FUZZ_CASES chooses how many (of 20000 for 400 programs).
+// computes. TILEWRIGHT_FUZZ_CASES chooses how many (of 100000 for 400 programs).
 #include <gtest/gtest.h>
 
 #include <algorithm>
