@@ -26,10 +26,24 @@ bool HoldSymbols(const Attrs& attrs) {
   });
 }
 
+/// Of all constants of a function.
+int64_t ConstantBytes(const GraphFunction& f) {
+  int64_t bytes = 0;
+  for (const Binding& b : f->body.bindings) {
+    if (auto* c = b.operation.As<ConstantNode>()) bytes += c->data.bytes();
+  }
+  return bytes;
+}
+
 /// Operator calls that depend on constants alone and whose results are not much larger than their arguments.
+/// A chain of them that doubles what it has each time ends at the size of all constants of the function, and
+/// what all of them together compute has a limit that models with sense stay far away from.
 std::unordered_set<const ValueNode*> Foldable(const GraphFunction& f, int64_t max_growth) {
+  constexpr int64_t kMostTimes = 32;
   std::unordered_map<const ValueNode*, int64_t> bytes;
   std::unordered_set<const ValueNode*> folded;
+  const int64_t most = ConstantBytes(f) + max_growth;
+  int64_t computed = 0;
   for (const Binding& b : f->body.bindings) {
     if (auto* c = b.operation.As<ConstantNode>()) bytes[b.results[0].get()] = c->data.bytes();
     auto* call = b.operation.As<OpCallNode>();
@@ -46,7 +60,8 @@ std::unordered_set<const ValueNode*> Foldable(const GraphFunction& f, int64_t ma
       constant &= size >= 0;
       out += size;
     }
-    if (!constant || out > in + max_growth) continue;
+    if (!constant || out > std::min(in + max_growth, most) || computed + out > kMostTimes * most) continue;
+    computed += out;
     for (const Value& r : b.results) {
       bytes[r.get()] = StaticBytes(r);
       folded.insert(r.get());

@@ -191,6 +191,25 @@ TEST(FoldConstants, LeavesWhatWouldGrow) {
   EXPECT_EQ(CountCalls(FoldConstants(module, evaluator(), 256), "Expand"), 0);
 }
 
+TEST(FoldConstants, AChainThatDoublesEnds) {
+  TestModule m;
+  Value v = m.RandomConstant({4}, 1);
+  for (int i = 0; i < 40; ++i) v = m.Call("Concat", {v, m.Call("Neg", {v})}, {{"axis", int64_t{0}}});
+  CountingEvaluator evaluator;
+  const IRModule after = FoldConstants(m.Finish({v}), evaluator(), 1024);
+  EXPECT_EQ(evaluator.calls, 1);
+  EXPECT_EQ(CountCalls(after, "Concat"), 34) << "6 doublings make 1 KiB of 16 bytes";
+}
+
+TEST(FoldConstants, ManyResultsEndToo) {
+  TestModule m;
+  Value c = m.RandomConstant({64}, 1);
+  std::vector<Value> results;
+  for (int i = 0; i < 100; ++i) results.push_back(m.Call("Neg", {c}));
+  CountingEvaluator evaluator;
+  EXPECT_EQ(CountCalls(FoldConstants(m.Finish(results), evaluator(), 0), "Neg"), 100 - 32);
+}
+
 TEST(FoldConstants, OperatorsWithoutArgumentsAreConstant) {
   TestModule m;
   Value full = m.Call("Full", {}, {{"shape", std::vector<Expr>{Expr(3)}}, {"value", 2.0}});
