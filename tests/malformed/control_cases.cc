@@ -160,11 +160,16 @@ std::vector<MalformedCase> ControlCases() {
        }},
 
       // ---- Branches.
-      {"IfWithoutElse", "TW2051",
+      {"IfWithoutBranches", "TW2015",
+       [](ModelProto& m) {
+         AddInput(m, "condition", {}, 9);
+         Only(m, "If", {"condition"});
+       }},
+      {"IfWithoutElse", "TW2015",
        [](ModelProto& m) {
          AddIf(m, OneNode("Relu", {"x"}, "t"), OneNode("Neg", {"x"}, "e"))->mutable_attribute()->RemoveLast();
        }},
-      {"IfBranchIsNoGraph", "TW2051",
+      {"IfBranchIsNoGraph", "TW2015",
        [](ModelProto& m) {
          AddInput(m, "condition", {}, 9);
          NodeProto* n = Only(m, "If", {"condition"});
@@ -175,6 +180,23 @@ std::vector<MalformedCase> ControlCases() {
        [](ModelProto& m) { AddIf(m, OneNode("Shape", {"x"}, "t", 7), OneNode("Neg", {"x"}, "e")); }},
       {"IfBranchesDifferInRank", "TW2051",
        [](ModelProto& m) { AddIf(m, OneNode("Flatten", {"x"}, "t"), OneNode("Neg", {"x"}, "e")); }},
+      {"IfBranchGivesTooMuch", "TW2017",
+       [](ModelProto& m) {
+         GraphProto two = OneNode("Relu", {"x"}, "t");
+         *two.add_output() = two.output(0);
+         AddIf(m, two, OneNode("Neg", {"x"}, "e"));
+       },
+       "then_branch"},
+      {"IfBranchNotTakenGivesTooMuch", "TW2017",
+       [](ModelProto& m) {
+         GraphProto two = OneNode("Relu", {"x"}, "t");
+         *two.add_output() = two.output(0);
+         TensorProto* known = AddTensor(m, "known", {}, 9);
+         known->clear_float_data();
+         known->add_int32_data(1);
+         AddIf(m, OneNode("Neg", {"x"}, "e"), two)->set_input(0, "known");
+       },
+       "else_branch"},
       {"IfConditionIsNoBool", "TW2016",
        [](ModelProto& m) { AddIf(m, OneNode("Relu", {"x"}, "t"), OneNode("Neg", {"x"}, "e"), 7); }},
       {"IfBranchReadsWhatIsNotThere", "TW2051",
@@ -230,6 +252,12 @@ std::vector<MalformedCase> ControlCases() {
       {"ScanOfLessThanNothing", "TW2015", [](ModelProto& m) { AddScan(m, "Relu", -1); }},
       {"ScanAlongAnAxisThatIsNotThere", "TW2015",
        [](ModelProto& m) { SetInts(AddScan(m, "Relu", 1), "scan_input_axes", {7}); }},
+      {"ScanInNoDirection", "TW2015",
+       [](ModelProto& m) { SetInts(AddScan(m, "Relu", 1), "scan_input_directions", {2}); }},
+      {"ScanOfMoreAxesThanArguments", "TW2015",
+       [](ModelProto& m) { SetInts(AddScan(m, "Relu", 1), "scan_input_axes", {0, 0}); }},
+      {"ScanOfMoreAxesThanResults", "TW2015",
+       [](ModelProto& m) { SetInts(AddScan(m, "Relu", 1), "scan_output_axes", {0, 0}); }},
       {"ScanWithoutBody", "TW2015",
        [](ModelProto& m) { AddScan(m, "Relu", 1)->mutable_attribute()->DeleteSubrange(0, 1); }},
   };

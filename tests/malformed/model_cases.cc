@@ -44,6 +44,8 @@ std::vector<MalformedCase> ModelCases() {
       {"ResultNamedLikeInput", "TW2011", [](ModelProto& m) { AddNode(m, "Relu", {"b"}, {"x"}); }, "'x'"},
       {"InitialiserTwice", "TW2011", [](ModelProto& m) { AddTensor(m, "w", {1}); }, "'w'"},
       {"InputTwice", "TW2011", [](ModelProto& m) { AddInput(m, "x", {1}); }, "'x'"},
+      {"OutputTwice", "TW2011",
+       [](ModelProto& m) { *m.mutable_graph()->add_output() = m.graph().output(0); }},
       {"InputWithoutName", "TW2011", [](ModelProto& m) { AddInput(m, "", {1}); }},
       {"InitialiserWithoutName", "TW2011", [](ModelProto& m) { AddTensor(m, "", {1}); }},
       {"UndefinedArgument", "TW2012", [](ModelProto& m) { Node(m, 1)->set_input(0, "nowhere"); },
@@ -174,11 +176,6 @@ std::vector<MalformedCase> ModelCases() {
          Only(m, "Reshape", {"x", "shape"});
        },
        "shape"},
-      {"ConditionKnownAtRunTimeOnly", "TW2051",
-       [](ModelProto& m) {
-         AddInput(m, "c", {}, 9);
-         Only(m, "If", {"c"});
-       }},
       {"InputOfManyAxes", "TW2021",
        [](ModelProto& m) { AddInput(m, "deep", std::vector<int64_t>(1000, 1)); }},
       {"InputDimensionsOverflow", "TW2021",

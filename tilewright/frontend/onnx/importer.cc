@@ -352,8 +352,11 @@ void Importer::ConvertNode(const NodeProto& node, Scope& scope) {
   NodeContext ctx(*this, scope, node, inputs, version);
   try {
     KnownRule rule = domain.empty() ? FindKnownRule(node.op_type()) : nullptr;
-    if (!rule || !rule(ctx)) FindRow(domain, node.op_type(), version)->convert(ctx);
-    ctx.CheckAllAttributesUsed();
+    if (!rule || !rule(ctx)) {
+      ctx.ForgetArguments();
+      FindRow(domain, node.op_type(), version)->convert(ctx);
+    }
+    ctx.CheckAllUsed();
   } catch (const NeedsBoundInputs& e) {
     needed_inputs_.insert(e.inputs.begin(), e.inputs.end());
     needed_diagnostics_.insert(needed_diagnostics_.end(), e.diagnostics().begin(), e.diagnostics().end());
@@ -526,7 +529,10 @@ ImportedModel Importer::RunAll() {
   GraphFunctionNode main;
   main.name = "main";
   std::vector<Value> results;
+  std::set<std::string> names;
   for (const ValueInfoProto& output : graph.output()) {
+    if (!names.insert(output.name()).second)
+      throw Error("TW2011", fmt::format("two outputs are named '{}'", output.name()), where_);
     results.push_back(Result(output, scope));
     main.result_names.push_back(output.name());
   }

@@ -195,12 +195,16 @@ const GraphProto& NodeContext::Graph(const std::string& name) const {
   return TypedAttr(name, kGraph, true)->g();
 }
 
-void NodeContext::CheckAllAttributesUsed() const {
+void NodeContext::CheckAllUsed() const {
   // Left over from ONNX's first operator sets; states what may be overwritten.
   static const std::set<std::string> kHarmless = {"consumed_inputs"};
   for (const AttributeProto& a : node_.attribute()) {
     if (used_.count(a.name()) || kHarmless.count(a.name())) continue;
     Fail("TW2015", fmt::format("there is no attribute '{}'", a.name()));
+  }
+  for (size_t i = asked_; i < inputs_.size(); ++i) {
+    if (inputs_[i])
+      Fail("TW2017", fmt::format("there are {} arguments, expected at most {}", size(), asked_));
   }
 }
 

@@ -2,6 +2,7 @@
 // What the conversion of one ONNX node sees, and the table of conversions.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -54,7 +55,10 @@ class NodeContext {
 
   // ---- Arguments.
   size_t size() const { return inputs_.size(); }
-  bool Has(size_t i) const { return i < inputs_.size() && inputs_[i]; }
+  bool Has(size_t i) const {
+    asked_ = std::max(asked_, i + 1);
+    return i < inputs_.size() && inputs_[i];
+  }
   /// TW2017 when it is missing.
   const Entry& Input(size_t i) const;
   Value Arg(size_t i);
@@ -88,8 +92,11 @@ class NodeContext {
   const GraphProto& Graph(const std::string& name) const;
   /// These attributes have no influence on the result.
   void Ignore(std::initializer_list<const char*> names) const { used_.insert(names.begin(), names.end()); }
-  /// TW2015 for an attribute that the conversion did not look at.
-  void CheckAllAttributesUsed() const;
+  /// TW2015 for an attribute that the conversion did not look at, TW2017 for arguments behind all that it
+  /// did.
+  void CheckAllUsed() const;
+  /// Takes no argument for looked at: a rule that did not apply may have seen more than the operator takes.
+  void ForgetArguments() { asked_ = 0; }
 
   // ---- Results.
   Value Call(const std::string& op, std::vector<Value> args, const Annotations& attrs = {});
@@ -128,6 +135,7 @@ class NodeContext {
   int64_t opset_;
   std::vector<EntryRef> outputs_;
   mutable std::set<std::string> used_;
+  mutable size_t asked_ = 0;  ///< arguments from here on were not looked at
 };
 
 /// One row of the table of conversions: an operator of a domain ("" is ONNX's own), from operator set `since`

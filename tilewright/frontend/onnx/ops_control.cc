@@ -76,10 +76,6 @@ Branch ConvertBranch(NodeContext& ctx, const char* name) {
     if (branch.poisoned) return;
     for (const EntryRef& e : branch.entries) branch.results.push_back(ctx.importer().Materialise(*e));
   });
-  if (branch.entries.size() < ctx.outputs().size()) {
-    ctx.Fail("TW2017", fmt::format("attribute '{}' has {} results, expected {}", name, branch.entries.size(),
-                                   ctx.outputs().size()));
-  }
   return branch;
 }
 
@@ -87,10 +83,6 @@ Branch ConvertBranch(NodeContext& ctx, const char* name) {
 void TakeBranch(NodeContext& ctx, bool condition) {
   const GraphProto &yes = ctx.Graph("then_branch"), &no = ctx.Graph("else_branch");
   std::vector<EntryRef> results = ctx.importer().Inline(condition ? yes : no, ctx.scope(), {});
-  if (results.size() < ctx.outputs().size()) {
-    ctx.Fail("TW2017",
-             fmt::format("the branch has {} results, expected {}", results.size(), ctx.outputs().size()));
-  }
   for (size_t i = 0; i < ctx.outputs().size(); ++i) ctx.SetEntry(i, results[i]);
 }
 
@@ -133,6 +125,12 @@ void ChooseAtRunTime(NodeContext& ctx) {
 }
 
 void If(NodeContext& ctx) {
+  for (const char* name : {"then_branch", "else_branch"}) {
+    if (const int results = ctx.Graph(name).output_size(); results != ctx.node().output_size()) {
+      ctx.Fail("TW2017", fmt::format("attribute '{}' has {} results, expected {}", name, results,
+                                     ctx.node().output_size()));
+    }
+  }
   if (auto known = ctx.KnownInput(0)) {
     if (known->elements.size() != 1)
       ctx.Fail("TW2017", fmt::format("the condition has {} elements", known->elements.size()));
@@ -355,6 +353,11 @@ class ScanConverter {
                             body_.input_size(), body_.output_size(), ctx_.size(), inputs_));
     }
     states_ = ctx_.size() - inputs_;
+    const size_t stacked = size_t(body_.output_size()) - states_;
+    CheckList("scan_input_axes", inputs_);
+    CheckList("scan_output_axes", stacked);
+    CheckDirections("scan_input_directions", inputs_);
+    CheckDirections("scan_output_directions", stacked);
     std::vector<Value> initial, sequences;
     for (size_t i = 0; i < states_; ++i) initial.push_back(ctx_.Arg(i));
     for (size_t i = 0; i < inputs_; ++i) sequences.push_back(Sequence(i));
@@ -377,6 +380,20 @@ class ScanConverter {
       ctx_.Fail("TW2017", fmt::format("scanned arguments have {} and {} elements", *AsInt(a), *AsInt(b)));
     ctx_.Unsupported(
         fmt::format("Scan over a symbolic number of rounds, {} beside {},", ToString(a), ToString(b)));
+  }
+
+  /// TW2015 unless the attribute is left out or has an entry for each of `count`.
+  std::vector<int64_t> CheckList(const char* attribute, size_t count) const {
+    std::vector<int64_t> list = ctx_.Ints(attribute, std::vector<int64_t>{});
+    if (!list.empty()) RequireEntries(ctx_, list, count, attribute);
+    return list;
+  }
+
+  void CheckDirections(const char* attribute, size_t count) const {
+    for (int64_t v : CheckList(attribute, count)) {
+      if (v != 0 && v != 1)
+        ctx_.Fail("TW2015", fmt::format("{} has an entry of {}, expected 0 or 1", attribute, v));
+    }
   }
 
   int64_t Listed(const char* attribute, size_t i) const {

@@ -178,6 +178,15 @@ void ConvTranspose(NodeContext& ctx) {
   RequireEntries(ctx, output_padding, n, "output_padding");
   RequirePositive(ctx, w.strides, "strides");
   RequirePositive(ctx, w.dilations, "dilations");
+  for (size_t d = 0; d < n; ++d) {
+    const int64_t less_than = std::max(w.strides[d], w.dilations[d]);
+    if (output_padding[d] < 0 || output_padding[d] >= less_than) {
+      ctx.Fail("TW2015",
+               fmt::format("output_padding has an entry of {}, expected 0 to {}, less than stride or "
+                           "dilation",
+                           output_padding[d], less_than - 1));
+    }
+  }
   TransposePads(ctx, kernel, w, output_padding);
   Annotations attrs = ToAttrs(w);
   attrs["groups"] = ctx.Int("group", 1);

@@ -5,21 +5,55 @@
 namespace tilewright::onnx {
 namespace {
 
+/// TW2017 for a constant index outside of its axis, whose extent is that of `axes` in their turn.
+void CheckIndices(const NodeContext& ctx, const std::vector<Expr>& axes) {
+  const std::optional<Known> known = ctx.KnownInput(1);
+  const auto indices = known ? known->Ints() : std::nullopt;
+  if (!indices || axes.empty()) return;
+  for (size_t k = 0; k < indices->size(); ++k) {
+    const int64_t index = (*indices)[k];
+    const auto extent = AsInt(axes[k % axes.size()]);
+    if (extent && (index < -*extent || index >= *extent)) {
+      ctx.Fail("TW2017", fmt::format("index {} is outside of [{}, {})", index, -*extent, *extent));
+    }
+  }
+}
+
+/// The axis that GatherElements and its kin address.
+void CheckAxisIndices(const NodeContext& ctx) {
+  const std::vector<Expr> shape = ctx.Shape(0);
+  const int64_t rank = int64_t(shape.size()), axis = ctx.Int("axis", 0);
+  if (axis >= -rank && axis < rank) CheckIndices(ctx, {shape[size_t(axis < 0 ? axis + rank : axis)]});
+}
+
+/// The axes that the tuples of GatherND and ScatterND address.
+void CheckTupleIndices(const NodeContext& ctx, int64_t batch_dims) {
+  const std::vector<Expr> shape = ctx.Shape(0), tuples = ctx.Shape(1);
+  const auto length = tuples.empty() ? std::nullopt : AsInt(tuples.back());
+  if (!length || batch_dims < 0 || *length < 1 || *length > int64_t(shape.size()) - batch_dims) return;
+  CheckIndices(ctx, {shape.begin() + batch_dims, shape.begin() + batch_dims + *length});
+}
+
 void Gather(NodeContext& ctx) {
+  CheckAxisIndices(ctx);
   ctx.Set(0, ctx.Call("Gather", {ctx.Arg(0), ctx.Arg(1)}, {{"axis", ctx.Int("axis", 0)}}));
 }
 void GatherElements(NodeContext& ctx) {
+  CheckAxisIndices(ctx);
   ctx.Set(0, ctx.Call("GatherElements", {ctx.Arg(0), ctx.Arg(1)}, {{"axis", ctx.Int("axis", 0)}}));
 }
 void GatherND(NodeContext& ctx) {
+  CheckTupleIndices(ctx, ctx.Int("batch_dims", 0));
   ctx.Set(0, ctx.Call("GatherND", {ctx.Arg(0), ctx.Arg(1)}, {{"batch_dims", ctx.Int("batch_dims", 0)}}));
 }
 
 void ScatterElements(NodeContext& ctx) {
+  CheckAxisIndices(ctx);
   ctx.Set(0, ctx.Call("ScatterElements", {ctx.Arg(0), ctx.Arg(1), ctx.Arg(2)},
                       {{"axis", ctx.Int("axis", 0)}, {"reduction", ctx.String("reduction", "none")}}));
 }
 void ScatterND(NodeContext& ctx) {
+  CheckTupleIndices(ctx, 0);
   ctx.Set(0, ctx.Call("ScatterND", {ctx.Arg(0), ctx.Arg(1), ctx.Arg(2)},
                       {{"reduction", ctx.String("reduction", "none")}}));
 }

@@ -29,6 +29,10 @@ void Gemm(NodeContext& ctx) {
   const double alpha = ctx.Float("alpha", 1), beta = ctx.Float("beta", 1);
   const bool ta = ctx.Int("transA", 0) != 0, tb = ctx.Int("transB", 0) != 0;
   ctx.Ignore({"broadcast"});
+  for (size_t i = 0; i < 2; ++i) {
+    if (ctx.Rank(i) != 2)
+      ctx.Fail("TW2017", fmt::format("argument {} has rank {}, expected 2", i, ctx.Rank(i)));
+  }
   Value y = ctx.Call("MatMul", {ctx.Arg(0), ctx.Arg(1)}, {{"transpose_a", ta}, {"transpose_b", tb}});
   const DataType t = y.tensor().dtype;
   if (alpha != 1) y = ctx.Call("Mul", {y, ctx.Scalar(t, alpha)});

@@ -77,6 +77,8 @@ Value Centred(NodeContext& ctx, const Value& x, const Value& zero) {
 
 void DequantizeLinear(NodeContext& ctx) {
   Value x = ctx.Arg(0);
+  if (!x.tensor().dtype.is_integer())
+    ctx.Fail("TW2016", fmt::format("what is to be dequantised is {}", x->type.ToString()));
   int64_t axis = ctx.Int("axis", 1), block = ctx.Int("block_size", 0);
   DataType t = ctx.DType(1);
   if (int64_t wanted = ctx.Int("output_dtype", 0))
