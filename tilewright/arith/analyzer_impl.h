@@ -102,6 +102,7 @@ class AnalyzerImpl {
   bool CombineTerms(IndexSum& sum);
   bool CombineDivMod(IndexSum& sum, const IndexTerm& div);
   bool CombineModMod(IndexSum& sum, const IndexTerm& mod);
+  bool CombineOpenDigits(IndexSum& sum, const IndexTerm& low);
   bool AbsorbIntoMinMax(IndexSum& sum);
   Expr BuildSum(const IndexSum& sum);
   Expr Mul(const Expr& a, const Expr& b);
@@ -156,6 +157,7 @@ class AnalyzerImpl {
   std::unordered_map<const ExprNode*, Modular> known_residues_;
   std::unordered_map<const ExprNode*, bool> known_truths_;
   std::unordered_map<const ExprNode*, Expr> values_;
+  bool combining_ = false;  ///< within CombineOpenDigits
   int assumptions_ = 0;  ///< nesting of conditions met within one expression
 };
 

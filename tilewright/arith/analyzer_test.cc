@@ -239,5 +239,37 @@ TEST(Analyzer, ARangeSaysNothingWhereItsVariableIsNot) {
   EXPECT_TRUE(analyzer.CanProve(middle < high));
 }
 
+TEST(Analyzer, DigitsOfALoopOverOpenExtents) {
+  const Var batch = Var::Symbol("batch", 1), rows = Var::Symbol("rows", 1), f("f");
+  for (const Expr& extent : {Expr(rows), Min(rows, Expr(512))}) {
+    Analyzer analyzer;
+    analyzer.Bind(f, Range{Expr(0), batch * extent * Expr(12)});
+    EXPECT_TRUE(analyzer.CanProve(FloorDiv(f, extent * Expr(12)) < batch));
+    EXPECT_TRUE(analyzer.CanProve(FloorDiv(f, extent) < batch * Expr(12)));
+    EXPECT_TRUE(analyzer.CanProve(FloorMod(f, extent) < extent));
+    EXPECT_TRUE(analyzer.CanProve(FloorMod(f, extent) < rows));
+    EXPECT_FALSE(analyzer.CanProve(FloorDiv(f, extent * Expr(12)) < batch - Expr(1)));
+    EXPECT_FALSE(analyzer.CanProve(FloorDiv(f, extent * Expr(11)) < batch));
+    EXPECT_FALSE(analyzer.CanProve(FloorMod(f, extent) < extent - Expr(1)));
+  }
+  const Expr inner = FloorDiv(f, Expr(96));
+  Analyzer sums;
+  auto expect = [&](const Expr& digits, const Expr& whole) {
+    EXPECT_TRUE(StructuralEqual(sums.Simplify(digits), sums.Simplify(whole)))
+        << ToString(sums.Simplify(digits));
+  };
+  expect(FloorDiv(f, rows * Expr(96)) * rows * Expr(1536) + FloorMod(inner, rows) * Expr(1536) +
+             FloorMod(f, Expr(96)) * Expr(16),
+         f * Expr(16));
+  expect(batch * FloorMod(f, rows) + batch * rows * FloorMod(FloorDiv(f, rows), Expr(12)) +
+             batch * rows * Expr(12) * FloorDiv(f, rows * Expr(12)),
+         batch * f);
+  // What is divided by may not be positive.
+  const Var any = Var::Symbol("any", -3);
+  Analyzer analyzer;
+  analyzer.Bind(f, Range{Expr(0), Expr(9)});
+  EXPECT_FALSE(analyzer.CanProve(FloorMod(f, any) < any));
+}
+
 }  // namespace
 }  // namespace tilewright

@@ -165,6 +165,9 @@ int64_t Unscale(int64_t bound, int64_t factor) {
   return bound == INT64_MAX || bound == INT64_MIN ? bound : FloorDivInt(bound, factor);
 }
 
+/// Targets beyond are no questions about extents.
+constexpr int64_t kSmall = int64_t(1) << 32;
+
 int64_t ScaledTarget(int64_t target, int64_t factor) {
   return SaturatingAdd(SaturatingMul(SaturatingAdd(target, 1), factor), -1);
 }
@@ -259,6 +262,9 @@ int64_t AnalyzerImpl::BoundByReplacing(const IndexSum& s, const IndexTerm& t, in
   auto* n = atom.As<BinaryNode>();
   if (!n) return INT64_MAX;
   const auto c = AsInt(n->b);
+  // By what is not constant, but positive.
+  const bool open = !c && n->dtype == DataType::Index() &&
+                    (n->op == BinaryOp::kFloorDiv || n->op == BinaryOp::kFloorMod) && Bound(n->b).min > 0;
   switch (n->op) {
     case BinaryOp::kMin:
     case BinaryOp::kMax: {
@@ -270,12 +276,21 @@ int64_t AnalyzerImpl::BoundByReplacing(const IndexSum& s, const IndexTerm& t, in
       return either ? std::min(a, b) : std::max(a, b);
     }
     case BinaryOp::kFloorDiv: {
+      if (open && t.coef == 1) {
+        // x // m + r = (x + r * m) // m, which is at most the target where x + r * m < (target + 1) * m.
+        if (budget-- <= 0 || target < -kSmall || target > kSmall) return INT64_MAX;
+        AddScaled(rest, IndexSum{{}, -(target + 1)}, 1, interner_);
+        IndexSum times = ToSum(Mul(FromSum(rest), n->b));
+        AddScaled(times, ToSum(n->a), 1, interner_);
+        return UpperBound(times, -1, budget, depth - 1) < 0 ? target : INT64_MAX;
+      }
       // x - c + 1 <= c * (x // c) <= x
       if (!c || *c <= 0) return INT64_MAX;
       const int64_t g = std::gcd(*c, t.coef), k = t.coef / g;
       return with(n->a, k, *c / g, k > 0 ? 0 : SaturatingMul(k, 1 - *c));
     }
     case BinaryOp::kFloorMod:
+      if (open && t.coef > 0) return with(n->b, t.coef, 1, -t.coef);
       // x % c <= x for x >= 0
       if (!c || *c <= 0 || t.coef < 0 || Bound(n->a).min < 0) return INT64_MAX;
       return with(n->a, t.coef, 1, 0);

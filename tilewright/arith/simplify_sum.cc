@@ -74,6 +74,8 @@ bool AnalyzerImpl::CombineTerms(IndexSum& sum) {
     const IndexTerm copy = t;
     if (n->op == BinaryOp::kFloorDiv && CombineDivMod(sum, copy)) return true;
     if (n->op == BinaryOp::kFloorMod && CombineModMod(sum, copy)) return true;
+    if ((n->op == BinaryOp::kFloorMod || n->op == BinaryOp::kMul) && CombineOpenDigits(sum, copy))
+      return true;
   }
   return AbsorbIntoMinMax(sum);
 }
@@ -124,6 +126,47 @@ bool AnalyzerImpl::CombineModMod(IndexSum& sum, const IndexTerm& mod) {
     AddTerm(sum, mod.atom, -mod.coef, interner_);
     AddTerm(sum, low_term.atom, -low_term.coef, interner_);
     AddScaled(sum, whole, low_term.coef, interner_);
+    return true;
+  }
+  return false;
+}
+
+namespace {
+
+/// A flag that is set as long as this lives.
+struct Within {
+  explicit Within(bool& f) : flag(f) { flag = true; }
+  ~Within() { flag = false; }
+  bool& flag;
+};
+
+}  // namespace
+
+// m*(x%d) + m*d*(x//d) = m*x, where m or d is not constant: the digits of what was one loop over open
+// extents.
+bool AnalyzerImpl::CombineOpenDigits(IndexSum& sum, const IndexTerm& low) {
+  std::vector<Expr> factors;
+  Flatten(BinaryOp::kMul, Expr(low.atom), factors);
+  // What is asked for below are sums too, whose digits stay as they are: quotients may hold remainders again.
+  if (combining_ || sum.terms.size() < 2 || factors.size() > kMaxFactors) return false;
+  const Within within(combining_);
+  for (size_t i = 0; i < factors.size(); ++i) {
+    auto* mod = factors[i].As<BinaryNode>();
+    if (!mod || mod->op != BinaryOp::kFloorMod || (factors.size() == 1 && AsInt(mod->b))) continue;
+    Expr others = Constant(1);
+    for (size_t j = 0; j < factors.size(); ++j) {
+      if (j != i) others = Mul(others, factors[j]);
+    }
+    // (x // k) // d is x // (k * d), as which it is written where loops are cut.
+    auto* inner = mod->a.As<BinaryNode>();
+    const bool nested = inner && inner->op == BinaryOp::kFloorDiv && Bound(mod->b).min > 0;
+    const Expr quotient = nested ? FloorDivide(inner->a, Mul(inner->b, mod->b)) : FloorDivide(mod->a, mod->b);
+    const IndexSum high = ToSum(Mul(Mul(quotient, mod->b), others));
+    if (!ContainsTerms(sum, high, low.coef)) continue;
+    const IndexSum whole = ToSum(Mul(mod->a, others));
+    AddTerm(sum, low.atom, -low.coef, interner_);
+    AddScaled(sum, high, -low.coef, interner_);
+    AddScaled(sum, whole, low.coef, interner_);
     return true;
   }
   return false;
