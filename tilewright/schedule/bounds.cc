@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/schedule/bounds.h"
 
+#include <vector>
+
 #include "tilewright/arith/analyzer.h"
 
 namespace tilewright {
 
 struct Bounds::Impl {
+  ~Impl() {
+    while (!entered.empty()) entered.pop_back();  // the last first
+  }
   Analyzer analyzer;
+  std::vector<Constraint> entered;
 };
 
 Bounds::Bounds() : impl_(std::make_unique<Impl>()) {}
@@ -14,6 +20,9 @@ Bounds::~Bounds() = default;
 Bounds::Bounds(Bounds&&) noexcept = default;
 
 void Bounds::Bind(const Var& var, const Range& range) { impl_->analyzer.Bind(var, range); }
+void Bounds::Enter(const Range& range) {
+  if (!AsInt(range.extent)) impl_->entered.push_back(impl_->analyzer.Assume(Expr(0) < range.extent));
+}
 Expr Bounds::Simplify(const Expr& e) const { return impl_->analyzer.Simplify(e); }
 namespace {
 

@@ -17,6 +17,8 @@ class Bounds {
 
   /// `var` lies in `range`. Symbolic dimensions declare their own range.
   void Bind(const Var& var, const Range& range);
+  /// The loop over `range` runs: it is not empty.
+  void Enter(const Range& range);
   /// An equal expression, simpler where the ranges allow it.
   Expr Simplify(const Expr& e) const;
   /// True only if the condition holds for all values in range.

@@ -328,6 +328,7 @@ Bounds Rewriter::BoundsAt(const Path& path, bool with_target) {
     const bool target = i + 1 == path.nodes.size();
     if (auto* loop = path.nodes[i].As<ForNode>(); loop && (!target || with_target)) {
       bounds.Bind(loop->var, {loop->min, loop->extent});
+      bounds.Enter({loop->min, loop->extent});
     }
     if (auto* block = path.nodes[i].As<BlockNode>(); block && !target) {
       for (const IterVar& iv : block->iter_vars) bounds.Bind(iv.var, iv.dom);

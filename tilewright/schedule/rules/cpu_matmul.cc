@@ -71,7 +71,9 @@ class MatMulRule {
     if (open_rows_) PadFromLast(3, tile_.rows);
     if (open_columns_) PadFromLast(2, width_);
     TileOutput();
-    for (const RowPart& part : open_rows_ ? OpenRows() : KnownRows()) TileProduct(part);
+    for (const RowPart& part : open_rows_ ? OpenRows() : KnownRows()) {
+      if (!open_rows_ || part.rows > 1 || !TileRow(part)) TileProduct(part);
+    }
     // The last tiles become parts of their own, rows first: parts of columns hold copies of both.
     if (!split_rows_ && !open_rows_) SeparateLastTile(s_, row_tiles_, Row().dom.extent, tile_.rows);
     std::vector<LoopRef> panels = {panels_};
@@ -218,16 +220,20 @@ class MatMulRule {
     s_.ComputeAt(product_, row_tiles_);
     const Expr rows = Row().dom.extent, tile(tile_.rows);
     std::vector<Expr> cuts = {FloorDiv(rows, tile)};
-    if (few_rows_) cuts.push_back(FloorDiv(rows + Expr(tile_.rows - few_rows_ - 1), tile));
+    std::vector<int64_t> sizes = {tile_.rows, tile_.rows};
+    for (int64_t few : {few_rows_, int64_t(1)}) {
+      if (few == 0 || few >= sizes.back()) continue;
+      cuts.push_back(FloorDiv(rows + Expr(tile_.rows - few - 1), tile));
+      sizes.push_back(few);
+    }
     std::vector<RowPart> parts;
     for (const LoopRef& loop : s_.LoopPartition(row_tiles_, cuts)) {
-      RowPart part{BlocksUnder(loop), loop, tile_.rows};
+      RowPart part{BlocksUnder(loop), loop, sizes[parts.size()]};
       std::vector<LoopRef> tail = s_.GetLoops(part.blocks.tail);
       LoopRef row = tail[tail.size() - 3];
-      if (parts.size() == 2) {
-        row = s_.LoopPartition(row, {Expr(few_rows_)}).front();
+      if (part.rows < tile_.rows) {
+        row = s_.LoopPartition(row, {Expr(part.rows)}).front();
         part.blocks = BlocksUnder(loop);
-        part.rows = few_rows_;
       }
       s_.Unroll(row);
       // In order, so that each moves behind what it reads.
@@ -268,7 +274,7 @@ class MatMulRule {
     s_.Unroll(vectors[0]);
     s_.Unroll(rows);
     s_.DecomposeReduction(product, k);
-    if (packed_) PrefetchPanel(product, k);
+    if (packed_) PrefetchPanel(product, k, dot_ ? kDotWays : 1);
     if (dot_) {
       s_.Tensorize(vectors[1], fmt::format("dot_u8s8_i32x{}", lanes_));
     } else if (context_.target.has_fma) {
@@ -279,11 +285,47 @@ class MatMulRule {
     }
   }
 
-  void PrefetchPanel(const BlockRef& product, const LoopRef& k) {
+  /// One row has too few accumulators to keep the pipes busy, so the depth is summed in chains of its own.
+  bool TileRow(const RowPart& part) {
+    const BlockRef& product = part.blocks.product;
+    std::vector<LoopRef> own = s_.GetLoops(product);
+    const int64_t chains =
+        dot_ ? 1 : LargestDivisor(ConstExtent(s_, own.back()), LeastRows(tile_.vectors, context_.target));
+    if (chains == 1) return false;
+    const std::vector<LoopRef> depth = s_.Split(own.back(), {Expr(nullptr), Expr(chains)});
+    const LoopRef rows = own[own.size() - 3];
+    const std::vector<LoopRef> vectors = s_.Split(own[own.size() - 2], {Expr(nullptr), Expr(lanes_)});
+    s_.Reorder({depth[0], depth[1], rows, vectors[0], vectors[1]});
+    const BlockRef partial = s_.RFactor(product, depth[1]);
+    // Columns stay innermost, as vectors.
+    const Buffer sums = s_.Get(partial).writes.front().buffer;
+    std::vector<Var> old;
+    for (size_t d = 0; d < sums.shape().size(); ++d) old.push_back(Var(fmt::format("d{}", d)));
+    std::vector<Expr> axes(old.begin(), old.end());
+    std::swap(axes[axes.size() - 1], axes[axes.size() - 2]);
+    s_.TransformLayout(sums, old, axes);
+    s_.SetScope(partial, 0, "register");
+    s_.Vectorize(vectors[1]);
+    for (const LoopRef& l : {vectors[0], rows, depth[1]}) s_.Unroll(l);
+    s_.DecomposeReduction(partial, depth[0]);
+    // What adds up the chains: the vectors, their lanes, the chains.
+    own = s_.GetLoops(product);
+    own.erase(own.begin(), own.end() - 3);
+    s_.Reorder({own[0], own[2], own[1]});
+    s_.Vectorize(own[1]);
+    s_.Unroll(own[0]);
+    s_.Unroll(own[2]);
+    s_.DecomposeReduction(product, own[0]);
+    if (packed_) PrefetchPanel(partial, depth[0], chains);
+    return true;
+  }
+
+  /// Asks for what the loop `k`, of so many steps at once, will read of the packed operand.
+  void PrefetchPanel(const BlockRef& product, const LoopRef& k, int64_t steps) {
     const int64_t tiles = (rows_ + tile_.rows - 1) / tile_.rows;
     if (open_rows_) {
       // There may be one tile only, to which all of the panel comes from memory.
-      const int64_t step = width_ * packed_.dtype().bytes() * (dot_ ? kDotWays : 1);
+      const int64_t step = width_ * packed_.dtype().bytes() * steps;
       s_.Prefetch(product, packed_, k, std::max<int64_t>(1, kBytesAhead / step), 2);
     } else if (WantsPrefetch(packed_, tiles, context_.target)) {
       s_.PrefetchSpread(product, packed_, panels_, k, 2);
