@@ -42,36 +42,41 @@ std::span<const float> FloatsOf(const runtime::TensorView& view) {
   return {static_cast<const float*>(view.data), view.bytes / sizeof(float)};
 }
 
-TEST(Dynamic, OneProductServesEveryNumberOfRows) {
-  constexpr int64_t kDepth = 24, kColumns = 48;
+void CheckProductForEveryNumberOfRows(int64_t columns) {
+  constexpr int64_t kDepth = 24;
   const Var rows = Var::Symbol("rows", 0);
   GraphBuilder g;
   const Value x("x", TensorType{kF32, {rows, Expr(kDepth)}}, "x");
-  const std::vector<float> weights = Ramp(kDepth * kColumns);
+  const std::vector<float> weights = Ramp(kDepth * columns);
   const Value w = g.Constant(
-      NDArray::FromDoubles(kF32, {kDepth, kColumns}, std::vector<double>(weights.begin(), weights.end())));
+      NDArray::FromDoubles(kF32, {kDepth, columns}, std::vector<double>(weights.begin(), weights.end())));
   const Value product = g.Call1("MatMul", {x, w}, OpRegistry::Get("MatMul")->attrs.from_map({}));
   const auto module = Compile(MainModule({x}, g, {g.Call1("Relu", {product})}));
   ASSERT_EQ(module->program().symbols.size(), 1u);
   runtime::Context context(module, {.num_threads = 2});
   uint64_t most = 0;
-  for (int64_t n : {3, 100, 1, 0, 29, 100}) {
+  for (int64_t n : {3, 100, 1, 2, 0, 29, 53, 100}) {
     const std::vector<float> data = Ramp(n * kDepth);
     Give(context, 0, {n, kDepth}, data);
     context.Run();
     ASSERT_EQ(context.Output(0).shape[0], n);
     const std::span<const float> y = FloatsOf(context.Output(0));
     for (int64_t i = 0; i < n; ++i) {
-      for (int64_t j = 0; j < kColumns; ++j) {
+      for (int64_t j = 0; j < columns; ++j) {
         float sum = 0;  // integers, exact in any order
         for (int64_t k = 0; k < kDepth; ++k)
-          sum += data[size_t(i * kDepth + k)] * weights[size_t(k * kColumns + j)];
-        ASSERT_EQ(y[size_t(i * kColumns + j)], std::max(sum, 0.0f)) << n << " rows, at " << i << ", " << j;
+          sum += data[size_t(i * kDepth + k)] * weights[size_t(k * columns + j)];
+        ASSERT_EQ(y[size_t(i * columns + j)], std::max(sum, 0.0f))
+            << n << " rows of " << columns << ", at " << i << ", " << j;
       }
     }
     if (n == 100 && most == 0) most = context.MemoryBytes();
   }
   EXPECT_EQ(context.MemoryBytes(), most) << "memory grew after the largest size had been seen";
+}
+
+TEST(Dynamic, OneProductServesEveryNumberOfRows) {
+  for (int64_t columns : {48, 1, 2, 5, 16, 35}) CheckProductForEveryNumberOfRows(columns);
 }
 
 /// Relu of a padded 3x3 convolution of 16 to 32 channels over images 6 high and `width` wide.

@@ -308,14 +308,21 @@ class MatMulRule {
     s_.Vectorize(vectors[1]);
     for (const LoopRef& l : {vectors[0], rows, depth[1]}) s_.Unroll(l);
     s_.DecomposeReduction(partial, depth[0]);
-    // What adds up the chains: the vectors, their lanes, the chains.
+    // What adds up the chains: the vectors and their lanes, where there is more than one, and the chains.
     own = s_.GetLoops(product);
-    own.erase(own.begin(), own.end() - 3);
-    s_.Reorder({own[0], own[2], own[1]});
-    s_.Vectorize(own[1]);
-    s_.Unroll(own[0]);
-    s_.Unroll(own[2]);
-    s_.DecomposeReduction(product, own[0]);
+    const LoopRef chain = own.back();
+    std::vector<LoopRef> order = {chain};
+    if (tile_.vectors > 1) {
+      order.insert(order.begin(), own[own.size() - (lanes_ > 1 ? 3 : 2)]);
+      s_.Unroll(order.front());
+    }
+    if (lanes_ > 1) {
+      order.push_back(own[own.size() - 2]);
+      s_.Vectorize(order.back());
+      s_.Reorder(order);
+    }
+    s_.Unroll(chain);
+    s_.DecomposeReduction(product, order.front());
     if (packed_) PrefetchPanel(partial, depth[0], chains);
     return true;
   }
