@@ -14,7 +14,7 @@ EXAMPLE := examples/efficientnet_lite0
 SUITES = $(wildcard tests/*/run.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test unit suites models cross sanitize format check-format clean
+.PHONY: help setup build demo test unit suites models cross sanitize fuzz format check-format clean
 
 help:  ## show this list
 	@echo 'make TARGET, where TARGET is one of:'
@@ -69,6 +69,14 @@ sanitize: setup  ## run the tests that need no peers under the sanitizers
 	cmake --preset tsan $(LAUNCHER)
 	cmake --build build/tsan --parallel $(JOBS) --target runtime_test
 	build/tsan/bin/runtime_test --gtest_brief=1
+
+FUZZ_SECONDS ?= 60
+
+fuzz: setup  ## run each fuzz program for FUZZ_SECONDS (60), under the address sanitizer
+	@scripts/setup test
+	cmake --preset asan $(LAUNCHER)
+	cmake --build build/asan --parallel $(JOBS) --target tilewright fuzz_onnx fuzz_graph fuzz_kernel fuzz_module
+	.venv-test/bin/python tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS)
 
 SOURCES = $(shell git ls-files '*.cc' '*.h' '*.c')
 
