@@ -44,8 +44,6 @@ std::vector<MalformedCase> ModelCases() {
       {"ResultNamedLikeInput", "TW2011", [](ModelProto& m) { AddNode(m, "Relu", {"b"}, {"x"}); }, "'x'"},
       {"InitialiserTwice", "TW2011", [](ModelProto& m) { AddTensor(m, "w", {1}); }, "'w'"},
       {"InputTwice", "TW2011", [](ModelProto& m) { AddInput(m, "x", {1}); }, "'x'"},
-      {"OutputTwice", "TW2011",
-       [](ModelProto& m) { *m.mutable_graph()->add_output() = m.graph().output(0); }},
       {"InputWithoutName", "TW2011", [](ModelProto& m) { AddInput(m, "", {1}); }},
       {"InitialiserWithoutName", "TW2011", [](ModelProto& m) { AddTensor(m, "", {1}); }},
       {"UndefinedArgument", "TW2012", [](ModelProto& m) { Node(m, 1)->set_input(0, "nowhere"); },

@@ -529,10 +529,7 @@ ImportedModel Importer::RunAll() {
   GraphFunctionNode main;
   main.name = "main";
   std::vector<Value> results;
-  std::set<std::string> names;
   for (const ValueInfoProto& output : graph.output()) {
-    if (!names.insert(output.name()).second)
-      throw Error("TW2011", fmt::format("two outputs are named '{}'", output.name()), where_);
     results.push_back(Result(output, scope));
     main.result_names.push_back(output.name());
   }
