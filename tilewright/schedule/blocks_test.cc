@@ -257,6 +257,38 @@ TEST(TransformLayout, ParametersAndIntermediates) {
   ExpectIllegal(s, [&] { s.TransformLayout(d, {k, j}, {j, k}); }, "TW1414", "output");
 }
 
+TEST(MoveToPrepare, WhatFollowsFromAParameterIsPrepared) {
+  // B is doubled before it is multiplied.
+  te::Tensor a = te::Placeholder("A", kF32, {4, 8}), b = te::Placeholder("B", kF32, {8, 6});
+  te::Tensor twice =
+      te::Compute("Twice", {6, 8}, [&](auto& i) { return b({i[1], i[0]}) * MakeConst(kF32, 2.0); });
+  te::Tensor c = te::Compute("C", {4, 6}, [&](auto& i) {
+    IterVar k = te::ReduceAxis(8, "k");
+    return te::Sum(a({i[0], k.var}) * twice({i[1], k.var}), {k});
+  });
+  te::Tensor d = te::Compute("D", {4, 6}, [&](auto& i) { return c(i) + a({i[0], i[1]}); });
+  const PrimFunc f = te::CreatePrimFunc("f", {a, b}, {d});
+  Schedule s(f);
+  Var n("n"), k("k");
+  s.TransformLayout(BufferNamed(s, "Twice"), {n, k}, {FloorDiv(n, 3), k, FloorMod(n, 3)});
+  s.MoveToPrepare({"Twice"});
+  EXPECT_FALSE(s.Exists({"Twice"}));
+  EXPECT_EQ(s.func()->buffers[1].shape().size(), 3u) << "the parameter is what the block made";
+  ASSERT_EQ(s.prepare().size(), 1u);
+  EXPECT_EQ(s.prepare()[0].buffer_index, 1);
+  ExpectSameResult(f, s);
+  Schedule t(f);
+  ExpectIllegal(t, [&] { t.MoveToPrepare({"C"}); }, "TW1413", "one parameter");
+  ExpectIllegal(t, [&] { t.MoveToPrepare({"D"}); }, "TW1413", "one parameter");
+  t.TransformLayout(t.func()->buffers[1], {n, k}, {k, n});
+  ExpectIllegal(t, [&] { t.MoveToPrepare({"Twice"}); }, "TW1414", "prepared already");
+  // A is read by others too.
+  te::Tensor e = te::Compute("E", {4, 8}, [&](auto& i) { return a(i) * MakeConst(kF32, 2.0); });
+  te::Tensor g = te::Compute("G", {4, 8}, [&](auto& i) { return e(i) + a(i); });
+  Schedule u(te::CreatePrimFunc("g", {a}, {g}));
+  ExpectIllegal(u, [&] { u.MoveToPrepare({"E"}); }, "TW1412", "shares a buffer");
+}
+
 TEST(PadAxis, TilesCoverTheAxisWithoutPredicates) {
   const PrimFunc f = MatmulRelu(13, 16, 5);
   Schedule s(f);

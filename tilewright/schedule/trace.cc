@@ -143,6 +143,7 @@ const Applier kAppliers[] = {
        }
        e.schedule().TransformLayout(e.BufferNamed(0), old, e.Expressions(2), e.Attribute<bool>(3));
      }},
+    {"move_to_prepare", [](Environment& e) { e.schedule().MoveToPrepare(e.Block(0)); }},
     {"prefetch_spread",
      [](Environment& e) {
        e.schedule().PrefetchSpread(e.Block(0), e.BufferNamed(0), e.Loop(1), e.Loop(2),

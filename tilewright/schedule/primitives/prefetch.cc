@@ -45,9 +45,12 @@ FetchPlace FindPlace(const Rewriter& rw, const BlockRef& ref, const Buffer& buff
 }
 
 /// The block that asks for the element at a position; loops of its own are around it elsewhere.
-BlockNode FetchBlock(Rewriter& rw, const Buffer& buffer, const std::vector<Expr>& position, int locality) {
+/// `number` tells it from others of one step.
+BlockNode FetchBlock(Rewriter& rw, const Buffer& buffer, const std::vector<Expr>& position, int locality,
+                     int64_t number = 0) {
   BlockNode fetch;
-  fetch.name = rw.FreshBlockName(buffer.name() + "_prefetch");
+  const std::string suffix = number == 0 ? "" : fmt::format("_line{}", number);
+  fetch.name = rw.FreshBlockName(buffer.name() + "_prefetch" + suffix);
   std::vector<Expr> indices;
   BufferRegion read{buffer, {}};
   for (size_t d = 0; d < position.size(); ++d) {
@@ -167,7 +170,7 @@ void Schedule::PrefetchSpread(const BlockRef& ref, const Buffer& buffer, const L
       position[d] = position[d] + (outermost ? rest : FloorMod(rest, Expr(extents[d])));
       rest = FloorDiv(rest, Expr(extents[d]));
     }
-    body.push_back(MakeBlock(FetchBlock(rw, buffer, position, locality)));
+    body.push_back(MakeBlock(FetchBlock(rw, buffer, position, locality, first / line)));
   }
   body.push_back(each.body);
   rw.Commit(inner.loop_path.Replace(WithBody(each, MakeSeq(std::move(body)))), {ref, loop, over},
