@@ -57,6 +57,11 @@ void CompileFlags::Add(CLI::App& app) {
       "--bind", bind,
       "Make an input of a model a constant: NAME=FILE.npy|.npz|.pb, or NAME=NUMBER for a scalar, of "
       "i64 if it is whole, else of f32 (repeatable)");
+  app.add_option("--max-error", max_error,
+                 fmt::format("The largest error that the algorithm of an operator may state, relative to the "
+                             "root mean square of its result (default: {}); 0 forbids all that approximate",
+                             kDefaultMaxError))
+      ->check(CLI::NonNegativeNumber);
   app.add_flag("--verify-each", verify_each, "Verify the IR after every pass");
   app.add_option("--sanitize", "Instrument generated kernels: address")
       ->each([this](const std::string& what) {
@@ -97,6 +102,7 @@ CompileOptions CompileFlags::Options(const Target& one) const {
   options.target = one;
   options.target.sanitize_address |= sanitize_address;
   options.verify_each = verify_each;
+  options.max_error = max_error;
   options.print_after = {print_after.begin(), print_after.end()};
   options.print_sink = [](const std::string& text) { fmt::print("{}\n", text); };
   options.dump_dir = dump_dir;

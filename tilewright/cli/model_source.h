@@ -26,6 +26,7 @@ struct CompileFlags {
   std::vector<std::string> bind;  ///< NAME=FILE or NAME=NUMBER: inputs that become constants
   bool verify_each = false;
   bool sanitize_address = false;
+  double max_error = kDefaultMaxError;
   std::vector<std::string> print_after;
   std::string dump_dir, reproducer;
   bool verify_parameters = false;  ///< of module files

@@ -19,8 +19,15 @@
 
 namespace tilewright {
 
+/// The default of CompileOptions::max_error. Errors of layers are far below what they state, on average, and
+/// do not add up like that: models stay well within 1e-4 of their outputs' largest magnitude.
+inline constexpr double kDefaultMaxError = 5e-5;
+
 struct CompileOptions {
   Target target = Target::Host();
+  /// The largest error that the algorithm of an operator may state (docs/ir.md), relative to the root
+  /// mean square of its result. 0: none that approximates.
+  double max_error = kDefaultMaxError;
   std::optional<Phase> stop_after;  ///< null: all phases
   /// Names of AllPasses: passes before the first and behind the second are left out; empty: none. What
   /// the module is must fit the pass to begin at.

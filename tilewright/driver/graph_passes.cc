@@ -47,7 +47,8 @@ constexpr GraphPass kGraphPasses[] = {
      [](const IRModule& m, Context c) { return PadFilters(m, c.options.target); }, true},
     // Layouts before fusion: a Relayout is an operator that fuses like any other.
     {Phase::kLayout, "ChooseLayout",
-     [](const IRModule& m, Context c) { return ChooseLayout(m, c.options.target); }, true},
+     [](const IRModule& m, Context c) { return ChooseLayout(m, c.options.target, c.options.max_error); },
+     true},
     {Phase::kLayout, "SeparateBorders", Alone<SeparateBorders>, true},
     {Phase::kFuse, "FuseOps", Alone<FuseOps>},
 };

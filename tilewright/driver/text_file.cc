@@ -72,9 +72,11 @@ void ReadTextOptions(const TextModule& text, bool with_target, CompileOptions& o
       if (options.start_at.empty()) options.start_at = start_at;
     } else if (key == "verify_each") {
       options.verify_each |= value(key, v, true);
+    } else if (key == "max_error") {
+      options.max_error = value(key, v, 0.0);
     } else {
       throw Error("TW3302", fmt::format("there is no attribute '{}' of a module", key), "",
-                  {"known are target, start_at and verify_each"});
+                  {"known are max_error, start_at, target and verify_each"});
     }
   }
 }
@@ -83,6 +85,7 @@ Annotations TextOptions(const CompileOptions& options, const std::string& start_
   Annotations attrs = {{"target", options.target.ToString()}};
   if (!start_at.empty()) attrs["start_at"] = start_at;
   if (options.verify_each) attrs["verify_each"] = true;
+  if (options.max_error != kDefaultMaxError) attrs["max_error"] = options.max_error;
   return attrs;
 }
 

@@ -115,12 +115,26 @@ class LowerContext {
   std::string name_;
 };
 
+/// What the choice among an operator's candidates depends on besides its types.
+struct ChoiceContext {
+  const Target& target;
+  /// The largest error that an algorithm may state, relative to the root mean square of the result.
+  double max_error = 0;
+  std::vector<bool> constant_args;  ///< which arguments are constants
+
+  bool IsConstant(size_t i) const { return i < constant_args.size() && constant_args[i]; }
+};
+
 /// One way to compute a heavy operator: what the choice of algorithm and layout decides between.
 struct Candidate {
   std::string algorithm;            ///< for reports; the layouts are what lowerings and rules see
   std::vector<Layout> arg_layouts;  ///< one per argument
   Layout result_layout;
-  double cost = 0;  ///< predicted seconds
+  double cost = 0;  ///< predicted cycles of a core, of one operator's candidates by one model
+  /// Another operator that computes the same of the same arguments, and its attributes; null: the operator
+  /// itself.
+  const OpDef* op = nullptr;
+  Attrs attrs;
 };
 
 /// What an operator reads around its first argument, as a border that the argument's producer may write.
@@ -165,7 +179,7 @@ struct OpDef {
   /// weight's axis along which the result's channels lie, or nothing where no one axis holds them.
   std::function<std::optional<int>(const Attrs& attrs)> filter_axis;
   /// Ways to compute it on a target, at least one; empty function: natural layouts.
-  std::function<std::vector<Candidate>(const InferContext&, const Target&)> candidates;
+  std::function<std::vector<Candidate>(const InferContext&, const ChoiceContext&)> candidates;
   /// The border that windows reach into, where all of it is known; null: the operator has no windows.
   std::function<std::optional<ArgumentBorder>(const InferContext&)> border;
   /// The cotangents of the arguments, one each, from those of the results, as calls appended to a builder;

@@ -3,6 +3,8 @@
 #include "tilewright/op/chains.h"
 #include "tilewright/op/common.h"
 #include "tilewright/op/window.h"
+#include "tilewright/op/winograd.h"
+#include "tilewright/schedule/rules/register_tile.h"
 
 namespace tilewright {
 namespace {
@@ -191,8 +193,46 @@ std::vector<Candidate> BlockedCandidates(const TensorType& x, const Expr& num_fi
       {"blocked", {Layout::Blocked(x.rank(), 1, in)}, Layout::Blocked(x.rank(), 1, out), 1.0 / double(out)}};
 }
 
-std::vector<Candidate> ConvCandidates(const InferContext& ctx, const Target& target) {
-  return BlockedCandidates(ctx.Input(0), ctx.Input(1).shape[0], ctx.Attr<ConvAttrs>().groups, target);
+/// Predicted cycles of the direct algorithm in blocks, on all cores; 0 when extents are not known.
+double DirectCycles(const TensorType& x, const TensorType& w, const std::vector<Expr>& result, int64_t block,
+                    const Target& target) {
+  const auto images = AsInt(x.shape[0]), filters = AsInt(w.shape[0]);
+  const auto depth = AsInt(Product({w.shape.begin() + 1, w.shape.end()}));
+  const auto lines = AsInt(result[2]), columns = AsInt(result[3]);
+  if (!images || !filters || !depth || !lines || !columns) return 0;
+  const cpu::TileSpace space{.lines = *lines, .rows = *columns, .vectors = *filters / block, .depth = *depth};
+  const double all = double(*images) * cpu::TileCycles(space, cpu::ChooseTile(space, target), target);
+  const int64_t cores = std::max(1, target.cores);
+  return cpu::CyclesWithStream(all / double(cores), *filters * *depth * w.dtype.element_bytes() / cores,
+                               target);
+}
+
+/// Winograd's algorithm beside the direct one, where it applies; costs by the same model.
+void AddWinograd(const InferContext& ctx, const ChoiceContext& choice, std::vector<Candidate>& candidates) {
+  const auto& attrs = ctx.Attr<ConvAttrs>();
+  const TensorType &x = ctx.Input(0), &w = ctx.Input(1);
+  auto all_one = [](const std::vector<int64_t>& list) {
+    return std::all_of(list.begin(), list.end(), [](int64_t v) { return v == 1; });
+  };
+  if (x.rank() != 4 || x.dtype != kF32 || !IsInt(w.shape[2], 3) || !IsInt(w.shape[3], 3)) return;
+  if (attrs.groups != 1 || !all_one(attrs.strides) || !all_one(attrs.dilations)) return;
+  Candidate& direct = candidates.back();
+  if (direct.result_layout.natural() || !choice.IsConstant(1)) return;
+  const int64_t in = direct.arg_layouts[0].BlockOf(1), out = direct.result_layout.BlockOf(1);
+  const std::vector<Expr> result = InferConv(ctx)[0].tensor()->shape;
+  const double cycles = DirectCycles(x, w, result, out, choice.target);
+  if (in <= 1 || cycles == 0) return;
+  candidates.front().cost = cycles * double(out);
+  direct.cost = cycles;
+  for (Candidate& c : WinogradCandidates({x, w, attrs.pads, result, in, out}, choice))
+    candidates.push_back(std::move(c));
+}
+
+std::vector<Candidate> ConvCandidates(const InferContext& ctx, const ChoiceContext& choice) {
+  std::vector<Candidate> candidates =
+      BlockedCandidates(ctx.Input(0), ctx.Input(1).shape[0], ctx.Attr<ConvAttrs>().groups, choice.target);
+  AddWinograd(ctx, choice, candidates);
+  return candidates;
 }
 
 std::optional<ArgumentBorder> ConvBorder(const InferContext& ctx) {
@@ -495,10 +535,10 @@ TW_OP(ConvTranspose) = OpDef{
       // Output channels are on the second axis of the weight, those of one group after another on axis 0.
       return attrs.Get<ConvTransposeAttrs>().groups == 1 ? std::optional(1) : std::nullopt;
     },
-    .candidates = [](const InferContext& ctx, const Target& target) -> std::vector<Candidate> {
+    .candidates = [](const InferContext& ctx, const ChoiceContext& choice) -> std::vector<Candidate> {
       // Filters of a group are not neighbours in a weight of several groups.
       if (ctx.Attr<ConvTransposeAttrs>().groups != 1) return {{"natural", {}, Layout(), 1.0}};
-      return BlockedCandidates(ctx.Input(0), ctx.Input(1).shape[1], 1, target);
+      return BlockedCandidates(ctx.Input(0), ctx.Input(1).shape[1], 1, choice.target);
     },
     .flops =
         [](const InferContext& ctx) {

@@ -65,10 +65,10 @@ std::optional<ArgumentBorder> BorderOf(const InferContext& ctx, const Window& wi
 namespace {
 
 /// Whether every position that windows reach along axis `d` is an element of the argument.
-bool StaysInside(const LowerContext& ctx, const Window& window, size_t d) {
+bool StaysInside(const LowerContext& ctx, const Window& window, size_t d, const Expr& positions) {
   if (window.pads[d] != 0) return false;
   if (window.pads[d + window.kernel.size()] == 0) {
-    auto reached = AsInt(PaddedExtent(window, d, ctx.OutputType().shape[d + 2]));
+    auto reached = AsInt(PaddedExtent(window, d, positions));
     auto extent = AsInt(ctx.InputType(0).shape[d + 2]);
     return !reached || !extent || *reached <= *extent;
   }
@@ -78,15 +78,17 @@ bool StaysInside(const LowerContext& ctx, const Window& window, size_t d) {
 }  // namespace
 
 std::function<Expr(const Indices&)> PaddedRead(const LowerContext& ctx, const Window& window,
-                                               const Expr& fill) {
+                                               const Expr& fill, std::vector<Expr> positions,
+                                               const std::string& rule) {
+  if (positions.empty()) positions.assign(ctx.OutputType().shape.begin() + 2, ctx.OutputType().shape.end());
   const auto& x = ctx.InputType(0).shape;
   std::vector<bool> inside(window.kernel.size());
   bool all_inside = true;
   std::vector<Expr> shape = {x[0], x[1]};
   for (size_t d = 0; d < window.kernel.size(); ++d) {
-    inside[d] = StaysInside(ctx, window, d);
+    inside[d] = StaysInside(ctx, window, d, positions[d]);
     all_inside = all_inside && inside[d];
-    shape.push_back(inside[d] ? x[d + 2] : PaddedExtent(window, d, ctx.OutputType().shape[d + 2]));
+    shape.push_back(inside[d] ? x[d + 2] : PaddedExtent(window, d, positions[d]));
   }
   if (all_inside) return [&ctx](const Indices& i) { return ctx.Read(0, i); };
   // The border goes around the argument in its own layout, so that the stage copies whole blocks of channels.
@@ -106,7 +108,7 @@ std::function<Expr(const Indices&)> PaddedRead(const LowerContext& ctx, const Wi
                                          }
                                          return MakeIfThenElse(AllOf(conditions), ctx.Read(0, from), fill);
                                        },
-                                       {{"rule", std::string("border")}});
+                                       {{"rule", rule}});
   return [padded, layout](const Indices& i) { return padded(layout.ToPhysical(i)); };
 }
 

@@ -20,9 +20,11 @@ Expr OutputExtent(const InferContext& ctx, const Window& window, size_t d, const
                   bool ceil_mode);
 
 /// A function that reads argument 0 at a position in padded coordinates, `fill` outside. With padding, or
-/// where windows reach beyond the argument, this is a stage "<name>.pad".
+/// where windows reach beyond the argument, this is a stage "<name>.pad" for the schedule rule `rule`.
+/// `positions`: how many the window has along each spatial axis; empty: as many as the result has elements.
 std::function<Expr(const Indices&)> PaddedRead(const LowerContext& ctx, const Window& window,
-                                               const Expr& fill);
+                                               const Expr& fill, std::vector<Expr> positions = {},
+                                               const std::string& rule = "border");
 
 /// The border of `value` that windows reach around argument 0 on the way to a result of this shape; `attrs`
 /// of the operator without padding. Nothing where windows stay inside or extents are not known.

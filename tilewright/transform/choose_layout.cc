@@ -3,6 +3,7 @@
 
 #include <map>
 #include <numeric>
+#include <unordered_set>
 
 #include "tilewright/graph/op_def.h"
 #include "tilewright/graph/rewrite.h"
@@ -13,7 +14,7 @@ namespace {
 
 class Chooser {
  public:
-  explicit Chooser(const Target& target) : target_(target) {}
+  Chooser(const Target& target, double max_error) : target_(target), max_error_(max_error) {}
 
   GraphFunction Run(const GraphFunction& f) {
     GraphFunction result =
@@ -30,6 +31,7 @@ class Chooser {
 
  private:
   std::optional<std::vector<Value>> Rewrite(const Binding& b, GraphBuilder& builder) {
+    if (b.operation.As<ConstantNode>()) constants_.insert(b.results[0].get());
     auto* call = b.operation.As<OpCallNode>();
     if (!call) return Natural(b, builder);
     if (call->op == relayout_) return std::nullopt;  // an earlier choice
@@ -42,7 +44,7 @@ class Chooser {
       for (const Value& v : call->args) {
         args.push_back(v && SameShape(v.tensor().shape, result->shape) ? WithLayout(v, layout, builder) : v);
       }
-      return Emit(b, *call, std::move(args), layout, builder);
+      return Emit(b, *call->op, std::move(args), call->attrs, layout, builder);
     }
     if (call->op->follows_input_layout && result) {
       const int64_t block = CommonBlock(*call, *result);
@@ -52,7 +54,8 @@ class Chooser {
           const bool image = v && v.tensor().rank() == result->rank();
           args.push_back(image ? WithLayout(v, Layout::Blocked(result->rank(), 1, block), builder) : v);
         }
-        return Emit(b, *call, std::move(args), Layout::Blocked(result->rank(), 1, block), builder);
+        return Emit(b, *call->op, std::move(args), call->attrs, Layout::Blocked(result->rank(), 1, block),
+                    builder);
       }
     }
     return Natural(b, builder);
@@ -60,7 +63,9 @@ class Chooser {
 
   std::optional<std::vector<Value>> Choose(const Binding& b, const OpCallNode& call, GraphBuilder& builder) {
     InferContext context(*call.op, call.args, call.attrs, b.results[0]->origin);
-    std::vector<Candidate> candidates = call.op->candidates(context, target_);
+    ChoiceContext choice{target_, max_error_, {}};
+    for (const Value& v : call.args) choice.constant_args.push_back(constants_.contains(v.get()));
+    std::vector<Candidate> candidates = call.op->candidates(context, choice);
     TW_CHECK(!candidates.empty(), "{} has no candidate", call.op->name);
     const Candidate& best =
         *std::min_element(candidates.begin(), candidates.end(),
@@ -71,7 +76,8 @@ class Chooser {
       args.push_back(v ? WithLayout(v, i < best.arg_layouts.size() ? best.arg_layouts[i] : Layout(), builder)
                        : v);
     }
-    return Emit(b, call, std::move(args), best.result_layout, builder);
+    return Emit(b, best.op ? *best.op : *call.op, std::move(args), best.op ? best.attrs : call.attrs,
+                best.result_layout, builder);
   }
 
   /// The blocked layout of an argument that has the result's shape.
@@ -106,9 +112,9 @@ class Chooser {
     return b.results;
   }
 
-  std::vector<Value> Emit(const Binding& b, const OpCallNode& call, std::vector<Value> args,
+  std::vector<Value> Emit(const Binding& b, const OpDef& op, std::vector<Value> args, const Attrs& attrs,
                           const Layout& layout, GraphBuilder& builder) {
-    Binding out{{}, MakeOpCall(call.op, std::move(args), call.attrs)};
+    Binding out{{}, MakeOpCall(&op, std::move(args), attrs)};
     for (const Value& r : b.results) {
       TensorType t = r.tensor();
       t.layout = layout;
@@ -129,6 +135,8 @@ class Chooser {
   }
 
   const Target& target_;
+  const double max_error_;
+  std::unordered_set<const ValueNode*> constants_;
   const OpDef* relayout_ = OpRegistry::Get("Relayout");
   /// Relayouts made so far; the values are kept alive by the function under rewriting.
   std::map<std::pair<const ValueNode*, std::string>, Value> converted_;
@@ -136,8 +144,8 @@ class Chooser {
 
 }  // namespace
 
-IRModule ChooseLayout(const IRModule& module, const Target& target) {
-  return OnMainAndBlocks(module, [&](const GraphFunction& f) { return Chooser(target).Run(f); });
+IRModule ChooseLayout(const IRModule& module, const Target& target, double max_error) {
+  return OnMainAndBlocks(module, [&](const GraphFunction& f) { return Chooser(target, max_error).Run(f); });
 }
 
 }  // namespace tilewright

@@ -7,10 +7,11 @@
 namespace tilewright {
 
 /// Gives every value of @main the layout in which it is best computed and read, and inserts Relayout
-/// operators where two users disagree. Heavy operators choose among their candidates; element-wise operators
-/// keep what they get; pooling, padding and concatenation follow their arguments; all others get and give
+/// operators where two users disagree. Heavy operators choose among their candidates, of those that
+/// approximate only where the error that they state is at most `max_error`; element-wise operators keep what
+/// they get; pooling, padding and concatenation follow their arguments; all others get and give
 /// natural layouts. Before: types are inferred, constants folded. After: parameters and results of @main are
 /// natural, and the layout of each value is in its type.
-IRModule ChooseLayout(const IRModule& module, const Target& target);
+IRModule ChooseLayout(const IRModule& module, const Target& target, double max_error = 0);
 
 }  // namespace tilewright

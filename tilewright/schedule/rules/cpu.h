@@ -29,6 +29,13 @@ bool ScheduleRows(Schedule& s, const RuleContext& context);
 bool ScheduleMatMul(Schedule& s, const BlockRef& product, const RuleContext& context);
 bool ScheduleConv(Schedule& s, const BlockRef& conv, const RuleContext& context);
 
+/// Schedules a convolution by Winograd's algorithm, of which `products` is the block of the products at each
+/// point (op/winograd.cc), strip by strip. Returns false, having changed nothing, where results lie in no
+/// blocks of channels.
+bool ScheduleWinograd(Schedule& s, const BlockRef& products, const RuleContext& context);
+/// Schedules the transform of filters: in a prepare function, or where filters are not constant.
+void ScheduleWinogradFilters(Schedule& s, const BlockRef& filters, const RuleContext& context);
+
 /// Divides a block that copies inside of a border into one that fills the border, scheduled here, and the
 /// copy, which is then plain work, or the tail of the block that it copies from.
 void ScheduleBorder(Schedule& s, const BlockRef& border);

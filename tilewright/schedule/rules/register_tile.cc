@@ -14,23 +14,15 @@ constexpr double kFmaLatency = 4;
 /// What remains visible, in cycles, of a cache line that the second level must bring: prefetchers hide the
 /// rest. Fitted to tiles of 4x6, 6x4 and 14x2 vectors, which reach 91, 93 and 99 % of peak.
 constexpr double kLineCycles = 0.2;
+/// Cycles between lines that memory brings to one of two cores, at some 50 GB/s for both; and what remains
+/// visible of a line that was asked for in time.
+constexpr double kMemoryLineCycles = 9, kFetchedLineCycles = 2;
 
 /// Visits the sizes of the parts that `step` cuts `extent` into: (size, count).
 template <typename Visit>
 void ForParts(int64_t extent, int64_t step, Visit visit) {
   if (extent / step) visit(step, extent / step);
   if (extent % step) visit(extent % step, 1);
-}
-
-double TotalCycles(const TileSpace& space, const RegisterTile& tile, const Target& target) {
-  double total = 0;
-  ForParts(space.lines, tile.lines, [&](int64_t lines, int64_t line_parts) {
-    ForParts(space.rows, tile.rows, [&](int64_t rows, int64_t row_parts) {
-      const double step = CyclesPerStep(lines * rows, tile.vectors, space.depth, target);
-      total += double(line_parts * row_parts) * (step * double(space.depth) + kTileOverhead);
-    });
-  });
-  return total * double(space.vectors / tile.vectors);
 }
 
 }  // namespace
@@ -53,14 +45,31 @@ int64_t LeastRows(int64_t vectors, const Target& target) {
   return std::max<int64_t>(1, (accumulators + vectors - 1) / vectors);
 }
 
+double TileCycles(const TileSpace& space, const RegisterTile& tile, const Target& target) {
+  double total = 0;
+  ForParts(space.lines, tile.lines, [&](int64_t lines, int64_t line_parts) {
+    ForParts(space.rows, tile.rows, [&](int64_t rows, int64_t row_parts) {
+      const double step = CyclesPerStep(lines * rows, tile.vectors, space.depth, target);
+      total += double(line_parts * row_parts) * (step * double(space.depth) + kTileOverhead);
+    });
+  });
+  return total * double(space.vectors / tile.vectors);
+}
+
+double CyclesWithStream(double compute, int64_t bytes, const Target& target) {
+  if (bytes <= target.CacheBytes(2) / 2) return compute;
+  const double lines = double(bytes) / 64;
+  return std::max(compute, lines * kMemoryLineCycles) + lines * kFetchedLineCycles;
+}
+
 RegisterTile ChooseTile(const TileSpace& space, const Target& target) {
   const int64_t registers = target.vector_registers;
   RegisterTile best;
-  double best_cycles = TotalCycles(space, best, target);
+  double best_cycles = TileCycles(space, best, target);
   auto consider = [&](const RegisterTile& tile) {
     const int64_t rows = tile.lines * tile.rows;
     if (rows * tile.vectors + tile.vectors + 1 > registers) return;
-    const double cycles = TotalCycles(space, tile, target);
+    const double cycles = TileCycles(space, tile, target);
     if (cycles < best_cycles) best = tile, best_cycles = cycles;
   };
   for (int64_t vectors = 1; vectors <= std::min(space.vectors, registers); ++vectors) {

@@ -32,6 +32,14 @@ double CyclesPerStep(int64_t rows, int64_t vectors, int64_t depth, const Target&
 /// The fewest rows of a tile so many vectors wide whose accumulators keep all pipes busy.
 int64_t LeastRows(int64_t vectors, const Target& target);
 
+/// Predicted cycles of all of the space in such tiles.
+double TileCycles(const TileSpace& space, const RegisterTile& tile, const Target& target);
+
+/// Predicted cycles of a core that computes for `compute` cycles while it reads so many bytes of constants,
+/// which are asked for ahead of their use: memory bounds it, unless they stay in the second level of cache
+/// from one inference to the next.
+double CyclesWithStream(double compute, int64_t bytes, const Target& target);
+
 /// The tile with the least predicted time over the whole space. Accumulators, one register per vector of the
 /// operand that is loaded and one for the broadcast fit the target's registers; `vectors` divides the
 /// space's.

@@ -84,6 +84,10 @@ void ApplyRules(Schedule& s, const RuleContext& context) {
     const std::string rule = RuleOf(s.Get(block));
     if (rule == "matmul") cpu::ScheduleMatMul(s, block, context);
     if (rule == "conv" || rule == "pool") cpu::ScheduleConv(s, block, context);
+    if (rule == "winograd") cpu::ScheduleWinograd(s, block, context);
+  }
+  for (const BlockRef& block : s.Blocks()) {
+    if (RuleOf(s.Get(block)) == "winograd_filters") cpu::ScheduleWinogradFilters(s, block, context);
   }
   InlineProducers(s);
   const std::vector<BlockRef> rest = s.Blocks();
