@@ -35,6 +35,11 @@ struct InterpretOptions {
 /// any goes on; what they touch between two barriers must be independent (TW1608). A loop or branch around a
 /// barrier goes the same way in all of them (TW1610).
 ///
+/// Programs for units of a device (docs/ir.md) are issued first and then run, by each unit its instructions
+/// in order; which unit goes first where several may is `independent_order`: that of the instructions that
+/// come first in the program, that of the last, or another each time. Accesses that no token orders are
+/// TW1608.
+///
 /// Throws Error with the statement and the loop variables at that moment:
 ///   TW1601 an index out of bounds            TW1602 arrays or dimensions that do not fit the function
 ///   TW1603 integer division by zero, shift out of range
@@ -43,6 +48,7 @@ struct InterpretOptions {
 ///   TW1606 a block bound outside its domain  TW1607 use of an element that nothing has written
 ///   TW1608 iterations of a parallel loop that are not independent
 ///   TW1609 more than max_steps                TW1610 threads that part on the way to a barrier
+///   TW1611 units that wait for each other, or tokens that nobody takes
 void Interpret(const PrimFunc& f, std::span<NDArray> buffers, std::span<const int64_t> dims = {},
                const InterpretOptions& options = {});
 

@@ -66,6 +66,8 @@ class Compiler {
   int Reserve(int count);
   /// The variables that `Place`s name, innermost last.
   std::vector<std::pair<std::string, int>>& place_vars() { return place_vars_; }
+  /// The units that instructions of the program being compiled name; null outside of such a program.
+  std::vector<std::string>*& units() { return units_; }
   /// Where Yield puts the values of the innermost carrying loop: first slots, one per value.
   std::vector<std::vector<int>>& yields() { return yields_; }
 
@@ -74,6 +76,7 @@ class Compiler {
   int num_slots_ = 0, num_buffers_ = 0;
   std::vector<std::pair<std::string, int>> place_vars_;
   std::vector<std::vector<int>> yields_;
+  std::vector<std::string>* units_ = nullptr;
 };
 
 /// Shape, strides and offset of a buffer, to be evaluated when it comes into being.
@@ -95,6 +98,15 @@ bool MeetAtBarriers(const ForNode& loop);
 /// Such a nest (threads.cc).
 ActionPtr CompileThreads(Compiler& c, const ForNode& outermost);
 bool HoldsBarrier(const Stmt& s);
+
+/// Whether the loop is the innermost over threads of which each is a program for units that run beside each
+/// other: loops with the annotation "unit" inside are their instructions. In the scheduled stage such loops
+/// stand in blocks, and are nothing but loops.
+bool RunsUnits(const ForNode& loop);
+/// Such a loop (units.cc).
+ActionPtr CompileUnits(Compiler& c, const ForNode& loop);
+/// A part of such a program that is for a unit, an instruction or a token; null for what is not.
+ActionPtr CompileForUnit(Compiler& c, const Stmt& s);
 
 /// Lanes on the stack where they are few.
 class LaneArray {

@@ -327,6 +327,7 @@ ActionPtr Compiler::Compile(const Stmt& s) {
   // The scope of a let or allocation is the rest of the sequence: slots are not reused, so that it runs flat.
   while (true) {
     if (auto* let = next->As<LetStmtNode>()) {
+      if (units_) CompileForUnit(*this, *next);  // refuses what reads memory
       seq->actions.push_back(std::make_unique<LetAction>(*this, *let));
       next = &let->body;
     } else if (auto* allocate = next->As<AllocateNode>()) {
@@ -336,11 +337,19 @@ ActionPtr Compiler::Compile(const Stmt& s) {
       break;
     }
   }
+  if (units_) {
+    if (ActionPtr issue = CompileForUnit(*this, *next)) {
+      if (seq->actions.empty()) return issue;
+      seq->actions.push_back(std::move(issue));
+      return seq;
+    }
+  }
   ActionPtr last = Dispatch(
       *next, Overloaded{
                  [&](const StoreNode& n) -> ActionPtr { return std::make_unique<StoreAction>(*this, n); },
                  [&](const ForNode& n) -> ActionPtr {
                    if (MeetAtBarriers(n)) return CompileThreads(*this, n);
+                   if (!units_ && RunsUnits(n)) return CompileUnits(*this, n);
                    return std::make_unique<ForAction>(*this, n);
                  },
                  [&](const BlockNode& n) -> ActionPtr { return std::make_unique<BlockAction>(*this, n); },

@@ -119,11 +119,13 @@ void CheckWrite(const Frame::Race& race, BufferState& buffer, int level, bool sh
 // Of local buffers only values that flow from one iteration to another count: an iteration that writes an
 // element before it reads it can be given an element of its own. What threads share is shared.
 void Frame::NoteRead(BufferState& buffer, int64_t at) {
+  if (watch) watch->Read(buffer, at);
   if (race.active) CheckRead(race, buffer, 0, at);
   if (threads.active) CheckRead(threads, buffer, 1, at);
 }
 
 void Frame::NoteWrite(BufferState& buffer, int64_t at) {
+  if (watch) watch->Write(buffer, at);
   if (race.active) CheckWrite(race, buffer, 0, buffer.is_param(), at);
   if (threads.active) CheckWrite(threads, buffer, 1, true, at);
 }

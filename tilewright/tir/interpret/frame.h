@@ -67,6 +67,15 @@ class BufferState {
   Stamps stamps_[2];
 };
 
+/// Told of every access while it is set.
+struct AccessWatch {
+  virtual ~AccessWatch() = default;
+  virtual void Read(const BufferState& buffer, int64_t at) = 0;
+  virtual void Write(const BufferState& buffer, int64_t at) = 0;
+};
+
+class Units;  // units.cc
+
 struct Frame {
   std::vector<Lane> slots;  ///< a vector variable takes as many as it has lanes
   std::vector<BufferState> buffers;
@@ -85,7 +94,10 @@ struct Frame {
   /// The same for threads that meet at barriers, from one barrier to the next: what they share is then in
   /// order.
   Race threads;
-  bool watches() const { return race.active || threads.active; }
+  /// The instructions that wait for units of a device, while a program issues them.
+  Units* units = nullptr;
+  AccessWatch* watch = nullptr;
+  bool watches() const { return race.active || threads.active || watch; }
   void NoteRead(BufferState& buffer, int64_t at);
   void NoteWrite(BufferState& buffer, int64_t at);
 

@@ -87,17 +87,38 @@ struct JointSeq : Joint {
 struct JointFor : Joint {
   int slot;
   CodePtr min, extent;
+  struct Carried {
+    int var, next, result, lanes;
+    CodePtr init;
+  };
+  std::vector<Carried> carried;
   JointPtr body;
   Stmt node;
+  static void Copy(Frame& f, int from, int to, int lanes) {
+    std::copy_n(f.slots.begin() + from, lanes, f.slots.begin() + to);
+  }
   void Run(Frame& f, Team& team) const override {
     const int64_t lo = team.Agreed(f, *min, "the start of a loop");
     const int64_t count = team.Agreed(f, *extent, "the extent of a loop");
+    team.Each(f, [&] {
+      for (const Carried& v : carried) {
+        LaneArray lanes(v.lanes);
+        v.init->EvalLanes(f, lanes.data());
+        std::copy_n(lanes.data(), v.lanes, f.slots.begin() + v.var);
+      }
+    });
     for (int64_t i = 0; i < count; ++i) {
       if (++f.steps > f.options.max_steps)
         throw Problem{"TW1609", fmt::format("more than {} iterations", f.options.max_steps)};
       team.Each(f, [&] { f.slots[size_t(slot)] = Lane::Int(lo + i); });
       body->Run(f, team);
+      team.Each(f, [&] {
+        for (const Carried& v : carried) Copy(f, v.next, v.var, v.lanes);
+      });
     }
+    team.Each(f, [&] {
+      for (const Carried& v : carried) Copy(f, v.var, v.result, v.lanes);
+    });
   }
 };
 
@@ -153,14 +174,24 @@ JointPtr CompileJoint(Compiler& c, const Stmt& s) {
     return refuse("threads inside of threads that meet at barriers");
   if (loop->for_kind != ForKind::kSerial && loop->for_kind != ForKind::kUnrolled)
     return refuse("a loop whose iterations run at once");
-  if (!loop->carried.empty()) return refuse("a loop that carries values");
   auto joint = std::make_unique<JointFor>();
   joint->min = c.Compile(loop->min);
   joint->extent = c.Compile(loop->extent);
   joint->slot = c.DeclareVar(loop->var);
+  std::vector<int> yields;
+  for (const CarriedValue& v : loop->carried) {
+    const int lanes = v.var.dtype().lanes;
+    CodePtr init = c.Compile(v.init);
+    joint->carried.push_back({c.DeclareVar(v.var), c.Reserve(lanes), 0, lanes, std::move(init)});
+    yields.push_back(joint->carried.back().next);
+  }
+  if (!yields.empty()) c.yields().push_back(yields);
   c.place_vars().push_back({loop->var.name(), joint->slot});
   joint->body = CompileJoint(c, loop->body);
   c.place_vars().pop_back();
+  if (!yields.empty()) c.yields().pop_back();
+  for (size_t i = 0; i < joint->carried.size(); ++i)
+    joint->carried[i].result = c.DeclareVar(loop->carried[i].result);
   joint->node = s;
   return joint;
 }
