@@ -182,6 +182,11 @@ class Pipeline {
 
   bool GenerateCode() {
     if (passes_.Enter("GenerateCode")) {
+      if (CodeGeneratorOf(options_.target) == CodeGenerator::kNone) {
+        throw Error("TW3103",
+                    fmt::format("no code can be generated for the target '{}'", options_.target.name), "",
+                    {"its kernels are lowered, and run by the interpreter: see --stop-after lower-kernels"});
+      }
       Timed("GenerateCode", [&] {
         // Sources are written when the model is packaged.
         if (model_.kernels.empty() || CodeGeneratorOf(options_.target) == CodeGenerator::kC) return;

@@ -9,6 +9,7 @@ namespace tilewright {
 enum class CodeGenerator {
   kLlvm,  ///< machine code, by codegen/llvm
   kC,     ///< C11 sources, by codegen/c: the triple "c"
+  kNone,  ///< nobody yet: kernels of devices (target/device_model.h) are run by the interpreter
 };
 
 CodeGenerator CodeGeneratorOf(const Target& target);

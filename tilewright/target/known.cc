@@ -4,6 +4,7 @@
 #include <string>
 
 #include "tilewright/target/code_generator.h"
+#include "tilewright/target/device_model.h"
 
 namespace tilewright {
 
@@ -43,6 +44,7 @@ constexpr KnownTarget kTargets[] = {
 std::vector<std::string> KnownTargetNames() {
   std::vector<std::string> names{"host"};
   for (const KnownTarget& t : kTargets) names.emplace_back(t.name);
+  for (const std::string& name : DeviceNames()) names.push_back(name);
   return names;
 }
 
@@ -57,10 +59,11 @@ bool FindKnownTarget(std::string_view name, Target& target) {
     DeriveVectorFacts(target);
     return true;
   }
-  return false;
+  return FindDevice(name, target);
 }
 
 CodeGenerator CodeGeneratorOf(const Target& target) {
+  if (!DeviceModelOf(target).threads.empty()) return CodeGenerator::kNone;
   return target.triple == "c" ? CodeGenerator::kC : CodeGenerator::kLlvm;
 }
 

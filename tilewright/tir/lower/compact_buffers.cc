@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "tilewright/arith/interval_set.h"
+#include "tilewright/tir/lower/threads.h"
 
 namespace tilewright {
 
@@ -14,6 +15,16 @@ class BoxFinder {
  public:
   BoxFinder(Analyzer& analyzer, Buffer buffer)
       : analyzer_(analyzer), buffer_(std::move(buffer)), box_(buffer_.shape().size()) {}
+
+  /// A loop whose iterations all access the buffer.
+  void BindLoop(const ForNode& loop) {
+    IndexInterval min = Eval(loop.min), extent = Eval(loop.extent);
+    if (min.bounded() && extent.bounded()) {
+      inner_[loop.var] = {min.min, analyzer_.Simplify(min.max - min.min + extent.max)};
+    } else {
+      unknown_.insert(loop.var.get());
+    }
+  }
 
   void Visit(const Stmt& s) {
     if (auto* loop = s.As<ForNode>()) BindLoop(*loop);
@@ -27,15 +38,6 @@ class BoxFinder {
   IndexInterval operator[](size_t dim) const { return box_[dim].value_or(IndexInterval()); }
 
  private:
-  void BindLoop(const ForNode& loop) {
-    IndexInterval min = Eval(loop.min), extent = Eval(loop.extent);
-    if (min.bounded() && extent.bounded()) {
-      inner_[loop.var] = {min.min, analyzer_.Simplify(min.max - min.min + extent.max)};
-    } else {
-      unknown_.insert(loop.var.get());
-    }
-  }
-
   /// The elements that an index names; vectors are those of tensor intrinsics.
   IndexInterval Eval(const Expr& e) {
     if (auto* copies = e.As<BroadcastNode>()) return Eval(copies->value);
@@ -78,11 +80,16 @@ class BoxFinder {
 
 class Compactor {
  public:
+  explicit Compactor(const Target& target) : device_(DeviceModelOf(target)) {}
+
   Stmt Rewrite(const Stmt& s) {
     if (auto* loop = s.As<ForNode>()) {
       analyzer_.Bind(loop->var, Range{loop->min, loop->extent});
       Constraint runs = analyzer_.Assume(Expr(0) < loop->extent);
-      return MapChildren(s, [&](const Stmt& x) { return Rewrite(x); }, nullptr);
+      around_.push_back(loop);
+      Stmt result = MapChildren(s, [&](const Stmt& x) { return Rewrite(x); }, nullptr);
+      around_.pop_back();
+      return result;
     }
     if (auto* alloc = s.As<AllocateNode>()) {
       Stmt compact = Compact(*alloc);
@@ -98,6 +105,11 @@ class Compactor {
     Stmt same = MakeAllocate(old, alloc.body);
     if (!old->strides.empty()) return same;
     BoxFinder box(analyzer_, old);
+    if (device_.OwnerOf(old.scope()) >= 0) {
+      for (const ForNode* loop : around_) {
+        if (SharesMemory(device_, *loop, old.scope())) box.BindLoop(*loop);
+      }
+    }
     box.Visit(alloc.body);
     BufferNode node = *old;
     std::vector<Expr> origin(node.shape.size(), Expr(0));
@@ -152,11 +164,15 @@ class Compactor {
     return PostOrderRewrite(s, on_stmt, on_expr);
   }
 
+  const DeviceModel& device_;
   Analyzer analyzer_;
+  std::vector<const ForNode*> around_;
 };
 
 }  // namespace
 
-PrimFunc CompactBuffers(const PrimFunc& f) { return f.WithBody(Compactor().Rewrite(f->body)); }
+PrimFunc CompactBuffers(const PrimFunc& f, const Target& target) {
+  return f.WithBody(Compactor(target).Rewrite(f->body));
+}
 
 }  // namespace tilewright

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/tir/lower/lower.h"
 
+#include "tilewright/tir/lower/bind_threads.h"
 #include "tilewright/tir/lower/compact_buffers.h"
 #include "tilewright/tir/lower/contract_fma.h"
 #include "tilewright/tir/lower/expand_math.h"
 #include "tilewright/tir/lower/flatten_buffers.h"
+#include "tilewright/tir/lower/insert_barriers.h"
+#include "tilewright/tir/lower/insert_tokens.h"
+#include "tilewright/tir/lower/interleave_threads.h"
 #include "tilewright/tir/lower/lower_blocks.h"
 #include "tilewright/tir/lower/partition_loops.h"
 #include "tilewright/tir/lower/place_allocations.h"
@@ -34,13 +38,18 @@ PrimFunc ForAnyTarget(const PrimFunc& f, const Target&) {
 }
 
 constexpr KernelPass kBeforeSplit[] = {
-    {"PlaceAllocations", ForAnyTarget<PlaceAllocations>},
+    {"PlaceAllocations", PlaceAllocations},
     {"LowerBlocks", ForAnyTarget<LowerBlocks>},
     {"SimplifyFunc", ForAnyTarget<SimplifyFunc>},
     {"PartitionLoops", ForAnyTarget<PartitionLoops>},
     // Boxes are taken while indices are multi-dimensional and loops whole.
-    {"CompactBuffers", ForAnyTarget<CompactBuffers>},
+    {"CompactBuffers", CompactBuffers},
     {"SimplifyFunc.2", ForAnyTarget<SimplifyFunc>},
+    // What threads share is told by their loops, before these are divided between host and device.
+    {"InterleaveThreads", ForAnyTarget<InterleaveThreads>},
+    {"BindThreads", BindThreads},
+    {"InsertBarriers", InsertBarriers},
+    {"InsertTokens", InsertTokens},
 };
 
 // Launches are cut before anything is vectorized or promoted, so that no register value crosses a cut.
@@ -67,7 +76,7 @@ constexpr std::string_view kWorkspaces = "PlaceWorkspaces";
 /// A kernel that was split off earlier, as the launch that it was.
 KernelLaunch LaunchOf(const PrimFunc& kernel) {
   auto* loop = kernel->body.As<ForNode>();
-  KernelLaunch launch{kernel, 1, kernel->buffers, nullptr};
+  KernelLaunch launch{kernel, 1, kernel->buffers, nullptr, ThreadsOf(kernel->body)};
   if (loop && loop->for_kind == ForKind::kParallel) launch.num_chunks = loop->extent;
   auto it = kernel->attrs.find("workspace_bytes");
   if (it != kernel->attrs.end()) launch.workspace_bytes = std::get<Expr>(it->second);
@@ -102,7 +111,7 @@ class Lowering {
       at_ = behind_split;
       for (const KernelPass& pass : kAfterSplit) Apply(pass, launch.kernel);
       if (!Enter(kWorkspaces, launch.kernel)) continue;
-      PlaceWorkspaces(launch, kStackBytes);
+      if (launch.threads.empty()) PlaceWorkspaces(launch, kStackBytes);
       Leave(kWorkspaces, launch.kernel);
     }
     return result;

@@ -5,9 +5,11 @@
 //   Kernel      `body` is either For(kParallel, var, 0, num_chunks), which is generated as a loop over
 //               [chunk_begin, chunk_end) of the call, or has no parallel loop (num_chunks is 1). The same
 //               holds for kernels without chunks: they are called with [0, 1).
-//   Statements  Store, For (kSerial but for that top one; with carried values; extents may be 0), Seq, If,
-//               LetStmt (long chains: walk them by a loop, not by recursion), Allocate, Evaluate (prefetch),
-//               Yield (last in the body of a carrying loop).
+//               A kernel of a device is a nest of For(kThreadBound), its blocks and threads, with
+//               allocations of what threads share between (see KernelLaunch::threads).
+//   Statements  Store, For (kSerial but for those; with carried values; extents may be 0), Seq, If,
+//               LetStmt (long chains: walk them by a loop, not by recursion), Allocate, Evaluate (prefetch,
+//               on devices barrier), Yield (last in the body of a carrying loop).
 //   Buffers     one physical dimension each (shape in elements, compact, no offset). Distinct buffers do not
 //               overlap, but for an output that the memory plan puts in place of an input of which each
 //               element is read before that element is written.
@@ -47,6 +49,14 @@ struct KernelLaunch {
   /// pointer more than `args`: to num_chunks times as many bytes. Also the attribute "workspace_bytes" of the
   /// kernel.
   Expr workspace_bytes;
+  /// The extents of the loops over hardware threads that the kernel is a nest of, outermost first
+  /// ("blockIdx.y", 4); also attributes of the kernel. Empty: the host runs it. Else the device does, and
+  /// chunks and private memory are none.
+  struct Threads {
+    std::string tag;
+    Expr extent;
+  };
+  std::vector<Threads> threads;
 };
 
 /// What one scheduled function becomes: launches in order, each waiting for the one before.

@@ -69,7 +69,7 @@ const StmtNode* FindAllocate(const Stmt& s) {
 
 TEST(PlaceAllocations, ValueOfAReductionStaysOutsideItsLoop) {
   RowSum r;
-  PrimFunc f = PlaceAllocations(r.OneNest());
+  PrimFunc f = PlaceAllocations(r.OneNest(), Target());
   auto* root = f->body.As<BlockNode>();
   ASSERT_TRUE(root->allocs.empty());
   auto* loop = root->body.As<ForNode>();
@@ -79,7 +79,7 @@ TEST(PlaceAllocations, ValueOfAReductionStaysOutsideItsLoop) {
 
 TEST(PlaceAllocations, SharedByTwoNestsStaysAtTheRoot) {
   RowSum r;
-  PrimFunc f = PlaceAllocations(r.TwoNests());
+  PrimFunc f = PlaceAllocations(r.TwoNests(), Target());
   EXPECT_NE(f->body.As<BlockNode>()->body.As<AllocateNode>(), nullptr);
 }
 
@@ -87,13 +87,13 @@ TEST(PlaceAllocations, LeavesVectorizedLoops) {
   RowSum r;
   Stmt vectorized =
       MakeFor(r.i, 0, 8, ForKind::kVectorized, MakeSeq({r.sum, Substitute(r.copy, {{r.i2, r.i}})}));
-  PrimFunc f = PlaceAllocations(r.Function(vectorized));
+  PrimFunc f = PlaceAllocations(r.Function(vectorized), Target());
   EXPECT_NE(f->body.As<BlockNode>()->body.As<AllocateNode>(), nullptr);
 }
 
 TEST(LowerBlocks, InitialiserRunsAtTheStartOfTheReduction) {
   RowSum r;
-  PrimFunc f = LowerBlocks(PlaceAllocations(r.OneNest()));
+  PrimFunc f = LowerBlocks(PlaceAllocations(r.OneNest(), Target()));
   EXPECT_EQ(f->stage, TirStage::kLowered);
   const IfNode* init = nullptr;
   PreOrder(f->body, [&](const Stmt& s) {

@@ -4,6 +4,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "tilewright/tir/lower/threads.h"
+
 namespace tilewright {
 
 namespace {
@@ -13,6 +15,8 @@ using Path = std::vector<Stmt>;
 /// Finds for each allocated buffer the common prefix of the paths to the blocks that use it.
 class PlaceFinder {
  public:
+  explicit PlaceFinder(const Target& target) : device_(DeviceModelOf(target)) {}
+
   void Visit(const Stmt& s) {
     if (!s) return;
     path_.push_back(s);
@@ -83,8 +87,9 @@ class PlaceFinder {
     for (size_t i = depth->second; i < length; ++i) {
       auto* loop = path_[i].As<ForNode>();
       if (!loop) continue;
-      const bool lanes = loop->for_kind == ForKind::kVectorized || loop->for_kind == ForKind::kThreadBound;
-      if (lanes || (write && Carries(loop, depth->second))) {
+      const bool together =
+          loop->for_kind == ForKind::kVectorized || (IsThread(*loop) && device_.OwnerOf(b.scope()) < 0);
+      if (together || (write && Carries(loop, depth->second))) {
         length = i;
         break;
       }
@@ -110,6 +115,7 @@ class PlaceFinder {
     size_t path_length;  ///< of the path that ends with the block
     Loops carrying;      ///< loops that its reduce and opaque variables depend on
   };
+  const DeviceModel& device_;
   Path path_;
   std::vector<BlockInfo> blocks_;
   std::unordered_map<const ExprNode*, Loops> loops_of_;
@@ -125,8 +131,8 @@ Stmt Wrap(const std::vector<Buffer>& buffers, Stmt body) {
 
 }  // namespace
 
-PrimFunc PlaceAllocations(const PrimFunc& f) {
-  PlaceFinder finder;
+PrimFunc PlaceAllocations(const PrimFunc& f, const Target& target) {
+  PlaceFinder finder(target);
   finder.Visit(f->body);
   std::unordered_map<Stmt, std::vector<Buffer>, std::hash<Ref<StmtNode>>> at;
   PreOrder(f->body, [&](const Stmt& s) {

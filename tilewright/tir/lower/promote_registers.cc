@@ -231,13 +231,13 @@ class Promoter {
   void EmitFor(const ForNode& n, Items& out) {
     TW_CHECK(n.carried.empty(), "loop {} carries values already", n.var.name());
     EmitCarrying(n.var, Rewrite(n.min), Rewrite(n.extent), n.for_kind, n.annotations, n.body,
-                 WrittenIn(n.body), out);
+                 WrittenIn(n.body), out, n.thread_tag);
   }
 
   /// A loop over `body` that carries the groups `ids`.
   void EmitCarrying(const Var& var, const Expr& min, const Expr& extent, ForKind kind,
                     const Annotations& annotations, const Stmt& body, const std::vector<GroupId>& ids,
-                    Items& out) {
+                    Items& out, const std::string& thread_tag = {}) {
     TW_CHECK(ids.empty() || kind == ForKind::kSerial, "loop {} carries values but is {}", var.name(),
              ForKindName(kind));
     std::vector<CarriedValue> carried;
@@ -255,7 +255,8 @@ class Promoter {
     for (GroupId id : ids) next.push_back(values_[id]);
     Stmt inside = Fold(std::move(inner), next.empty() ? Stmt() : MakeYield(std::move(next)));
     for (size_t i = 0; i < ids.size(); ++i) values_[ids[i]] = carried[i].result;
-    if (inside) EmitStmt(MakeFor(var, min, extent, kind, inside, annotations, {}, std::move(carried)), out);
+    if (inside)
+      EmitStmt(MakeFor(var, min, extent, kind, inside, annotations, thread_tag, std::move(carried)), out);
   }
 
   void EmitIf(const IfNode& n, Items& out) {

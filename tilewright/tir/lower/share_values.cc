@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "tilewright/tir/lower/threads.h"
 #include "tilewright/tir/lower/value_table.h"
 
 namespace tilewright {
@@ -99,7 +100,16 @@ class Sharer {
     return call && call->op == Intrinsic::k_prefetch ? call->args[0].As<LoadNode>() : nullptr;
   }
 
+  /// A barrier or token: each stands for itself, however many are alike.
+  static bool IsSignal(const Stmt& s) {
+    auto* evaluate = s.As<EvaluateNode>();
+    auto* call = evaluate ? evaluate->value.As<CallNode>() : nullptr;
+    return call && !GetIntrinsicInfo(call->op).pure &&
+           std::ranges::all_of(call->args, [](const Expr& e) { return e.kind() == ExprKind::kStringImm; });
+  }
+
   void NumberExprs(const Stmt& s, Item& item) {
+    if (IsSignal(s)) return;
     if (auto* load = PrefetchedLoad(s)) {
       for (const Expr& i : load->indices) item.exprs.push_back(table_.Number(i));
       return;
@@ -118,6 +128,8 @@ class Sharer {
     auto extent = AsInt(n.extent);
     const ScopeId inner = AddScope(extent && *extent > 0 ? ScopeKind::kSureLoop : ScopeKind::kLoop, scope);
     item.inner = {inner};
+    // What an instruction reads it reads when it runs.
+    if (!UnitOf(n).empty()) scopes_[size_t(inner)].has_loop = true;
     table_.BindVar(n.var, inner);
     for (const CarriedValue& c : n.carried) table_.BindVar(c.var, inner), table_.BindVar(c.result, scope);
     ClobberStores(n.body, inner);
@@ -289,6 +301,7 @@ class Sharer {
 
   Stmt EmitItem(const Item& item, ScopeId scope) {
     size_t next_inner = 0, next_expr = 0;
+    if (IsSignal(item.stmt)) return item.stmt;
     if (auto* load = PrefetchedLoad(item.stmt)) {
       std::vector<Expr> indices;
       for (ValueId id : item.exprs) indices.push_back(Build(id, scope));
@@ -341,15 +354,26 @@ class Sharer {
   std::map<std::pair<ValueId, ScopeId>, std::array<ScopeId, 2>> branches_;
 };
 
+/// Shares within what one chunk or thread runs: the loops over them, and what is allocated for them there,
+/// stay as they are.
+Stmt ShareInside(const Stmt& s, bool of_threads) {
+  auto* loop = s.As<ForNode>();
+  if (loop && (loop->for_kind == ForKind::kParallel || IsThread(*loop))) {
+    Stmt body = ShareInside(loop->body, IsThread(*loop));
+    return body ? WithBody(*loop, body) : nullptr;
+  }
+  auto* alloc = s.As<AllocateNode>();
+  if (alloc && of_threads) {
+    Stmt body = ShareInside(alloc->body, true);
+    return body ? MakeAllocate(alloc->buffer, body) : nullptr;
+  }
+  return Sharer().Run(s);
+}
+
 }  // namespace
 
 PrimFunc ShareValues(const PrimFunc& f) {
-  auto* chunks = f->body.As<ForNode>();
-  if (chunks && chunks->for_kind == ForKind::kParallel) {
-    Stmt body = Sharer().Run(chunks->body);
-    return f.WithBody(body ? WithBody(*chunks, body) : MakeEvaluate(MakeConst(kI32, 0)));
-  }
-  Stmt body = Sharer().Run(f->body);
+  Stmt body = ShareInside(f->body, HoldsThreads(f->body));
   return f.WithBody(body ? body : MakeEvaluate(MakeConst(kI32, 0)));
 }
 

@@ -2,6 +2,7 @@
 #include "tilewright/tir/lower/simplify.h"
 
 #include "tilewright/arith/analyzer.h"
+#include "tilewright/tir/lower/threads.h"
 
 namespace tilewright {
 
@@ -31,7 +32,9 @@ class StmtSimplifier {
     for (CarriedValue& c : carried) c.init = Simplify(c.init);
     if (carried.empty()) {
       if (AsInt(extent).value_or(1) <= 0) return nullptr;
-      if (IsInt(extent, 1)) return Simplify(Substitute(loop.body, {{loop.var, min}}));
+      // One thread is still a thread, and an instruction of one element still one: their loops say so.
+      const bool means_more = loop.for_kind == ForKind::kThreadBound || !UnitOf(loop).empty();
+      if (IsInt(extent, 1) && !means_more) return Simplify(Substitute(loop.body, {{loop.var, min}}));
     }
     analyzer_.Bind(loop.var, Range{min, extent});
     Constraint runs = analyzer_.Assume(Expr(0) < extent);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "tilewright/tir/lower/threads.h"
+
 namespace tilewright {
 
 namespace {
@@ -28,10 +30,13 @@ struct Uses {
   }
 };
 
+/// Who runs a part, and how.
+enum class UnitKind : uint8_t { kSerial, kParallel, kDevice };
+
 /// A part of the top-level sequence.
 struct Unit {
   Stmt body;
-  bool parallel;
+  UnitKind kind;
 };
 
 class Splitter {
@@ -56,22 +61,32 @@ class Splitter {
     } else if (auto* seq = s.As<SeqNode>()) {
       for (const Stmt& child : seq->stmts) Collect(child);
     } else {
-      auto* loop = s.As<ForNode>();
-      units_.push_back({s, loop && loop->for_kind == ForKind::kParallel});
+      units_.push_back({s, KindOf(s)});
     }
+  }
+
+  static UnitKind KindOf(const Stmt& s) {
+    auto* loop = s.As<ForNode>();
+    if (loop && IsThread(*loop)) return UnitKind::kDevice;
+    if (HoldsThreads(s)) {
+      throw Error(
+          "TW1305", "a loop is bound to hardware threads below what the host runs", ToString(s),
+          {"bind the outermost loops of the nest; what the device has of its own is allocated inside"});
+    }
+    return loop && loop->for_kind == ForKind::kParallel ? UnitKind::kParallel : UnitKind::kSerial;
   }
 
   void Merge(size_t first, size_t last) {
     if (first == last) return;
     std::vector<Stmt> bodies;
     for (size_t i = first; i <= last; ++i) bodies.push_back(units_[i].body);
-    units_[first] = {MakeSeq(std::move(bodies)), false};
+    units_[first] = {MakeSeq(std::move(bodies)), UnitKind::kSerial};
     units_.erase(units_.begin() + std::ptrdiff_t(first) + 1, units_.begin() + std::ptrdiff_t(last) + 1);
   }
 
   void MergeAdjacent() {
     for (size_t i = 0; i + 1 < units_.size();) {
-      if (units_[i].parallel || units_[i + 1].parallel) {
+      if (units_[i].kind != UnitKind::kSerial || units_[i + 1].kind != UnitKind::kSerial) {
         ++i;
       } else {
         Merge(i, i + 1);
@@ -99,9 +114,12 @@ class Splitter {
       if (uses[i].seen.contains(b)) users.push_back(i);
     }
     if (users.empty()) return;
-    if (users.size() == 1 && (!units_[users[0]].parallel || b.scope() == "register")) {
+    const bool device =
+        std::ranges::any_of(users, [&](size_t i) { return units_[i].kind == UnitKind::kDevice; });
+    if (!device && users.size() == 1 &&
+        (units_[users[0]].kind == UnitKind::kSerial || b.scope() == "register")) {
       Unit& u = units_[users[0]];
-      u = {MakeAllocate(b, u.body), false};
+      u = {MakeAllocate(b, u.body), UnitKind::kSerial};
     } else {
       result_.workspaces.push_back(b);
     }
@@ -115,7 +133,11 @@ class Splitter {
     kernel.stage = TirStage::kLowered;
     launch.num_chunks = 1;
     Stmt body = Serialize(unit.body);
-    if (unit.parallel) {
+    if (unit.kind == UnitKind::kDevice) {
+      launch.threads = ThreadsOf(body);
+      for (const KernelLaunch::Threads& t : launch.threads) kernel.attrs[t.tag] = t.extent;
+    }
+    if (unit.kind == UnitKind::kParallel) {
       auto* loop = body.As<ForNode>();
       launch.num_chunks = loop->extent;
       Stmt inner = loop->body;
@@ -141,12 +163,6 @@ class Splitter {
     return PostOrderRewrite(top, [&](const Stmt& s) -> Stmt {
       auto* loop = s.As<ForNode>();
       if (!loop) return s;
-      if (loop->for_kind == ForKind::kThreadBound) {
-        throw Error("TW1302",
-                    "loop " + loop->var.name() + " is bound to " + loop->thread_tag +
-                        ", but the target has no hardware threads",
-                    "", {"use parallel, vectorize or unroll on this target"});
-      }
       auto* outer = top.As<ForNode>();
       if (loop->for_kind != ForKind::kParallel || (outer && outer->var == loop->var)) return s;
       return MakeFor(loop->var, loop->min, loop->extent, ForKind::kSerial, loop->body, loop->annotations);
@@ -160,6 +176,20 @@ class Splitter {
 };
 
 }  // namespace
+
+std::vector<KernelLaunch::Threads> ThreadsOf(Stmt kernel) {
+  std::vector<KernelLaunch::Threads> threads;
+  while (true) {
+    if (auto* alloc = kernel.As<AllocateNode>()) {
+      kernel = alloc->body;
+      continue;
+    }
+    auto* loop = kernel.As<ForNode>();
+    if (!loop || !IsThread(*loop)) return threads;
+    threads.push_back({loop->thread_tag, loop->extent});
+    kernel = loop->body;
+  }
+}
 
 LoweredKernels SplitLaunches(const PrimFunc& f) { return Splitter(f).Run(); }
 
