@@ -74,13 +74,17 @@ class Schedule {
   void Parallel(const LoopRef& loop);
   void Vectorize(const LoopRef& loop);
   void Unroll(const LoopRef& loop);
-  /// Binds to a hardware thread axis of the target ("blockIdx.x", "threadIdx.y", "vthread").
+  /// Binds to a hardware thread axis of the target ("blockIdx.x", "threadIdx.y", "vthread"). A loop inside of
+  /// one that is bound alike is work that the threads share, as loading a tile that all of them read: each
+  /// does the iteration of its own number, where all would have done all. That is for blocks that do not
+  /// depend on the outer loop and write memory that the threads share.
   void Bind(const LoopRef& loop, const std::string& thread_tag);
 
   // ---- Where blocks compute.
 
-  /// Moves a producer block under a loop of its consumers, computing there just what they need; also from
-  /// further inside of that loop outwards.
+  /// Moves a producer block under a loop of its consumers, computing there just what they need; of a buffer
+  /// that threads around the loop share, what they need together. Also from further inside of that loop
+  /// outwards.
   void ComputeAt(const BlockRef& block, const LoopRef& loop);
   /// Moves a consumer block under a loop of its producers, consuming there just what they made.
   void ReverseComputeAt(const BlockRef& block, const LoopRef& loop);

@@ -3,6 +3,8 @@
 
 #include <map>
 
+#include "tilewright/schedule/unit_intrin.h"
+
 namespace tilewright {
 
 namespace {
@@ -74,6 +76,7 @@ std::map<std::string, TensorIntrinsic>& Registry() {
     add(DotU8S8());
     // One for each width that registers of 128 to 512 bits have.
     for (int lanes : {4, 8, 16}) add(DotU8S8ByLanes(lanes));
+    for (TensorIntrinsic& intrinsic : UnitIntrinsics()) add(std::move(intrinsic));
     return r;
   }();
   return registry;

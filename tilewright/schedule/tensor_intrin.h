@@ -13,7 +13,8 @@ namespace tilewright {
 
 struct TensorIntrinsic {
   std::string name;
-  /// Loops with constant extents around one block without initialisation: what is computed.
+  /// Loops with constant extents around one block without initialisation: what is computed. A buffer whose
+  /// scope is not "global" stands for buffers of that scope only.
   PrimFunc description;
   /// The same buffers in the same order; its root block's body takes the place of the computation. Indices
   /// are relative to the tile. Vector indices run along the last dimension.

@@ -8,6 +8,7 @@
 #include "tilewright/schedule/flow.h"
 #include "tilewright/schedule/region.h"
 #include "tilewright/schedule/rewriter.h"
+#include "tilewright/target/device_model.h"
 
 namespace tilewright {
 
@@ -181,6 +182,26 @@ struct Move {
   }
 };
 
+/// What all threads around the loop need together of a buffer of which they see one.
+Box NeededByThreads(const Move& move, const Buffer& buffer, Box needed, const Bounds& bounds) {
+  std::vector<const ForNode*> around = move.loop_path.Loops();
+  around.push_back(&move.loop());
+  Relaxation relax(bounds);
+  bool any = false;
+  for (const ForNode* loop : around) {
+    if (loop->for_kind != ForKind::kThreadBound || !ThreadsShare(loop->thread_tag, buffer.scope())) continue;
+    relax.Add(*loop);
+    any = true;
+  }
+  if (!any) return needed;
+  for (size_t d = 0; d < needed.size(); ++d) {
+    const auto lo = relax.Eval(needed[d].lo), hi = relax.Eval(needed[d].hi);
+    needed[d] = lo && hi ? SymbolicInterval{bounds.Simplify(lo->lo), bounds.Simplify(hi->hi)}
+                         : SymbolicInterval{Expr(0), buffer.shape()[d] - Expr(1)};
+  }
+  return needed;
+}
+
 /// Nothing that the block reads or writes may be written on the way that it moves later by.
 void CheckNotOverwritten(const Move& move) {
   bool after = false;
@@ -274,6 +295,7 @@ void Schedule::ComputeAt(const BlockRef& ref, const LoopRef& loop) {
       needed = needed ? Hull(*needed, box, bounds) : std::move(box);
     }
     if (!needed) continue;
+    needed = NeededByThreads(move, made.buffer, std::move(*needed), bounds);
     for (const auto& indices : IndicesOf(block, made.buffer, Access::kWrite))
       solver.Require(indices, *needed);
   }

@@ -11,6 +11,38 @@ Stmt WithKind(const ForNode& loop, ForKind kind, const std::string& tag = {}) {
   return MakeFor(loop.var, loop.min, loop.extent, kind, loop.body, loop.annotations, tag);
 }
 
+/// Threads may share the iterations of a loop inside of theirs that is bound as theirs is, where all of them
+/// do the same in memory that they share: each then does the iteration of its own number.
+void CheckShared(const Rewriter& rw, const ForNode& outer, const ForNode& inner) {
+  auto refuse = [&](const std::string& why, std::vector<const StmtNode*> guilty) {
+    rw.Fail("TW1405",
+            fmt::format("thread axis '{}' is bound by loop '{}' around already, whose threads cannot share "
+                        "the iterations of loop '{}': {}",
+                        inner.thread_tag, outer.var.name(), inner.var.name(), why),
+            guilty);
+  };
+  const auto have = AsInt(outer.extent), want = AsInt(inner.extent);
+  if (!have || !want || *want > *have)
+    refuse(fmt::format("there are {} threads", ToString(outer.extent)), {&outer, &inner});
+  for (const BlockSite& site : BlocksBelow(Stmt(&inner))) {
+    const BlockNode& block = *site.block;
+    bool differs = bool(block.predicate) && UsesVar(block.predicate, outer.var);
+    for (const Expr& binding : block.bindings) differs |= UsesVar(binding, outer.var);
+    for (const ForNode* loop : site.loops)
+      differs |= UsesVar(loop->min, outer.var) || UsesVar(loop->extent, outer.var);
+    if (differs) {
+      refuse(fmt::format("block '{}' depends on '{}'", block.name, outer.var.name()),
+             {&outer, &inner, &block});
+    }
+    for (const BufferRegion& written : block.writes) {
+      if (rw.IsParameter(written.buffer) || written.buffer.scope() == "global")
+        refuse(
+            fmt::format("block '{}' writes {}, which is not theirs alone", block.name, written.buffer.name()),
+            {&outer, &inner, &block});
+    }
+  }
+}
+
 }  // namespace
 
 void Schedule::Parallel(const LoopRef& loop) {
@@ -43,16 +75,20 @@ void Schedule::Bind(const LoopRef& loop, const std::string& thread_tag) {
   Path path = rw.Find(loop);
   rw.RequireSerial(path.loop());
   if (thread_tag.empty()) rw.Fail("TW1422", "the thread axis has no name", {&path.loop()});
-  for (const Stmt& above : path.nodes) {
-    auto* outer = above.As<ForNode>();
+  const Stmt bound = WithKind(path.loop(), ForKind::kThreadBound, thread_tag);
+  auto same = [&](const ForNode* other) {
     // A virtual thread is not a register of the hardware: several may nest.
-    if (outer && outer != &path.loop() && outer->thread_tag == thread_tag && thread_tag != "vthread") {
-      rw.Fail("TW1405", fmt::format("thread axis '{}' is bound by a loop around already", thread_tag),
-              {outer, &path.loop()});
-    }
+    return other && other != &path.loop() && other->thread_tag == thread_tag && thread_tag != "vthread";
+  };
+  for (const Stmt& above : path.nodes) {
+    if (auto* outer = above.As<ForNode>(); same(outer)) CheckShared(rw, *outer, *bound.As<ForNode>());
   }
+  PreOrder(path.loop().body, [&](const Stmt& below) {
+    if (auto* inner = below.As<ForNode>(); same(inner)) CheckShared(rw, *bound.As<ForNode>(), *inner);
+    return true;
+  });
   CheckIndependent(rw, path);
-  rw.Commit(path.Replace(WithKind(path.loop(), ForKind::kThreadBound, thread_tag)), {loop}, {thread_tag});
+  rw.Commit(path.Replace(bound), {loop}, {thread_tag});
 }
 
 void Schedule::Annotate(const LoopRef& loop, const std::string& key, AttrValue value) {

@@ -68,6 +68,10 @@ class Matcher {
     if (described.dtype() != buffer.dtype() || d.size() > t.size()) {
       return Differ(fmt::format("{} is not like {}", buffer.name(), described.name()));
     }
+    if (described.scope() != "global" && described.scope() != buffer.scope()) {
+      return Differ(fmt::format("{} is in scope {}, the instruction's {} in {}", buffer.name(),
+                                buffer.scope(), described.name(), described.scope()));
+    }
     Place place{buffer, {}};
     const size_t lead = t.size() - d.size();
     for (size_t i = 0; i < t.size(); ++i) {
