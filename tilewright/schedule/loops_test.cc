@@ -127,7 +127,7 @@ TEST(Loops, KindsOfLoops) {
   ExpectIllegal(s, [&] { s.Split(l[0], {nullptr, 2}); }, "TW1405", "parallel already");
   std::vector<LoopRef> d = s.GetLoops({"D"});
   s.Bind(d[0], "blockIdx.x");
-  ExpectIllegal(s, [&] { s.Bind(d[1], "blockIdx.x"); }, "TW1405", "bound by a loop around");
+  ExpectIllegal(s, [&] { s.Bind(d[1], "blockIdx.x"); }, "TW1405", "bound by loop 'i0' around already");
   s.Bind(d[1], "threadIdx.x");
   s.Annotate(BlockRef{"D"}, "note", std::string("x"));
   EXPECT_TRUE(s.Get(BlockRef{"D"}).annotations.contains("note"));
