@@ -53,6 +53,15 @@ inline OpCase ConvCaseOf(std::string name, DataType t, TestIndex x, int64_t filt
   return c;
 }
 
+/// Windows of 3 by 3 that move by 1, with this many zeros around.
+inline OpCase ConvWinogradCaseOf(std::string name, TestIndex x, int64_t filters, int64_t tile, int64_t pad,
+                                 bool bias = false) {
+  OpCase c = ConvCaseOf(std::move(name), kF32, x, filters, 1, SameWindow(2, 3, 1, 1, pad), bias);
+  c.op = "ConvWinograd";
+  c.attrs = {{"tile", tile}, {"pads", TestIndex{pad, pad}}, {"outputs", TestIndex{c.shape[2], c.shape[3]}}};
+  return c;
+}
+
 inline OpCase ConvTransposeCaseOf(std::string name, TestIndex x, int64_t filters, int64_t groups,
                                   TestWindow w, TestIndex output_padding, bool bias = false) {
   const int64_t per_group = filters / groups;
@@ -109,6 +118,9 @@ inline std::vector<OpCase> ConvCases() {
       ConvCaseOf("stride_beyond_kernel", kF32, {1, 2, 9, 9}, 2, 1, SameWindow(2, 1, 3, 1, 0)),
       ConvCaseOf("no_channel", kF32, {1, 0, 4, 4}, 2, 1, SameWindow(2, 3, 1, 1, 1), true),
       ConvCaseOf("no_batch", kF32, {0, 2, 4, 4}, 2, 1, SameWindow(2, 3, 1, 1, 1)),
+      ConvWinogradCaseOf("two", {1, 3, 9, 10}, 8, 2, 1),
+      ConvWinogradCaseOf("four", {1, 16, 12, 7}, 16, 4, 1, true),
+      ConvWinogradCaseOf("no_border", {2, 5, 6, 9}, 3, 4, 0),
       ConvTransposeCaseOf("plain", {1, 3, 4, 5}, 2, 1, SameWindow(2, 3, 1, 1, 0), {0, 0}),
       ConvTransposeCaseOf("stride", {2, 3, 4, 5}, 4, 1, SameWindow(2, 3, 2, 1, 1), {1, 0}, true),
       ConvTransposeCaseOf("groups", {1, 4, 3, 3}, 6, 2, SameWindow(2, 2, 2, 1, 0), {0, 1}),
