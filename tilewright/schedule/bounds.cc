@@ -20,8 +20,9 @@ Bounds::~Bounds() = default;
 Bounds::Bounds(Bounds&&) noexcept = default;
 
 void Bounds::Bind(const Var& var, const Range& range) { impl_->analyzer.Bind(var, range); }
+void Bounds::Assume(const Expr& condition) { impl_->entered.push_back(impl_->analyzer.Assume(condition)); }
 void Bounds::Enter(const Range& range) {
-  if (!AsInt(range.extent)) impl_->entered.push_back(impl_->analyzer.Assume(Expr(0) < range.extent));
+  if (!AsInt(range.extent)) Assume(Expr(0) < range.extent);
 }
 Expr Bounds::Simplify(const Expr& e) const { return impl_->analyzer.Simplify(e); }
 namespace {

@@ -17,6 +17,8 @@ class Bounds {
 
   /// `var` lies in `range`. Symbolic dimensions declare their own range.
   void Bind(const Var& var, const Range& range);
+  /// The condition holds, from now on.
+  void Assume(const Expr& condition);
   /// The loop over `range` runs: it is not empty.
   void Enter(const Range& range);
   /// An equal expression, simpler where the ranges allow it.

@@ -179,6 +179,13 @@ void CheckIndependent(const Rewriter& rw, const Path& path, bool lanes) {
   iteration.CheckFlows();
 }
 
+void CheckLoopsAround(const Rewriter& rw, const Stmt& body, const std::string& block) {
+  for (const ForNode* loop : FindBlock(body, block).Loops()) {
+    if (loop->for_kind == ForKind::kSerial || loop->for_kind == ForKind::kUnrolled) continue;
+    CheckIndependent(rw, FindLoop(body, loop->var), loop->for_kind == ForKind::kVectorized);
+  }
+}
+
 void CheckReorder(const Rewriter& rw, const Path& top, const std::vector<const ForNode*>& chain,
                   const std::vector<const ForNode*>& permuted) {
   const Stmt& body = chain.back()->body;
@@ -239,9 +246,10 @@ void CheckInputsReady(const Rewriter& rw, const Stmt& body, const std::string& n
         const bool complete = std::none_of(
             self->loops.begin(), self->loops.begin() + std::ptrdiff_t(shared),
             [&](const ForNode* l) { return !IsTrivial(*l) && RoleOf(*other->block, l->var).reduce; });
-        if (complete && Covers(TouchedBox(below(*other), read.buffer, Access::kWrite, bounds),
-                               TouchedBox(below(*self), read.buffer, Access::kRead, bounds),
-                               TouchedBox(*other, read.buffer, Access::kWrite, bounds), bounds)) {
+        if (complete && HoldsInDomain(below(*other)) && ReachesAllOfBox(below(*other), read.buffer, bounds) &&
+            Covers(TouchedBox(below(*other), read.buffer, Access::kWrite, bounds),
+                   TouchedBox(below(*self), read.buffer, Access::kRead, bounds),
+                   TouchedBox(*other, read.buffer, Access::kWrite, bounds), bounds)) {
           continue;
         }
       }

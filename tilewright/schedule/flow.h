@@ -23,6 +23,10 @@ void CheckReorder(const Rewriter& rw, const Path& top, const std::vector<const F
 /// iteration of the loops they share needs.
 void CheckInputsReady(const Rewriter& rw, const Stmt& body, const std::string& block);
 
+/// Error (TW1407, TW1410) where a loop around the block in `body` is parallel, vectorized or bound to threads
+/// and its iterations would not be independent.
+void CheckLoopsAround(const Rewriter& rw, const Stmt& body, const std::string& block);
+
 /// Error TW1407 where the block in `body` is a reduction that a loop around would run more than once for a
 /// point.
 void CheckRunsOnce(const Rewriter& rw, const Stmt& body, const std::string& block);

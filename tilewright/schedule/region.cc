@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/schedule/region.h"
 
+#include <algorithm>
+#include <unordered_set>
+
+#include "tilewright/schedule/digits.h"
+
 namespace tilewright {
 
 void Relaxation::Add(const Var& var, const Range& range) {
@@ -225,6 +230,66 @@ Box TouchedBox(const BlockSite& site, const Buffer& buffer, Access access, const
     if (r.buffer == buffer) builder.AddRegion(r.region);
   }
   return builder.Take();
+}
+
+namespace {
+
+/// Whether an index takes every value between its least and its greatest as the loops run, none of which is
+/// in `used`; adds those that it depends on.
+bool IsGapless(const Expr& index, const std::vector<const ForNode*>& loops,
+               std::unordered_set<const ExprNode*>& used) {
+  std::vector<Var> vars;
+  for (const ForNode* l : loops) vars.push_back(l->var);
+  auto sum = ParseDigits(index, vars);
+  if (!sum) return false;
+  std::sort(sum->terms.begin(), sum->terms.end(),
+            [](const DigitTerm& a, const DigitTerm& b) { return a.coefficient < b.coefficient; });
+  int64_t covered = 1;  // values in a row that the terms so far take
+  bool known = true;
+  for (const DigitTerm& t : sum->terms) {
+    const auto loop = std::find_if(loops.begin(), loops.end(),
+                                   [&](const ForNode* l) { return l->var.get() == t.digit.source.get(); });
+    if (loop == loops.end() || bool(t.digit.upper) || !IsInt(t.digit.lower, 1) || t.coefficient <= 0)
+      return false;
+    if (!known || t.coefficient > covered || !used.insert((*loop)->var.get()).second) return false;
+    const auto extent = AsInt((*loop)->extent);
+    known = extent.has_value();
+    covered += t.coefficient * (extent.value_or(1) - 1);
+  }
+  return true;
+}
+
+}  // namespace
+
+bool HoldsInDomain(const BlockSite& site) {
+  const BlockNode& block = *site.block;
+  if (!block.predicate) return true;
+  Bounds bounds;
+  for (const ForNode* loop : site.loops) bounds.Bind(loop->var, {loop->min, loop->extent});
+  for (size_t i = 0; i < block.iter_vars.size(); ++i) {
+    const Range& dom = block.iter_vars[i].dom;
+    bounds.Assume(block.bindings[i] >= dom.min);
+    bounds.Assume(block.bindings[i] < dom.min + dom.extent);
+  }
+  const std::vector<Expr> terms = Conjuncts(block.predicate);
+  return std::all_of(terms.begin(), terms.end(), [&](const Expr& t) { return bounds.Prove(t); });
+}
+
+bool ReachesAllOfBox(const BlockSite& site, const Buffer& buffer, const Bounds& bounds) {
+  Accesses accesses(*site.block);
+  if (!accesses.simple()) return true;
+  VarMap map;
+  for (size_t i = 0; i < site.block->iter_vars.size(); ++i)
+    map[site.block->iter_vars[i].var] = site.block->bindings[i];
+  for (const Accesses::Item& item : accesses.items()) {
+    if (*item.buffer != buffer || item.access != Access::kWrite) continue;
+    std::unordered_set<const ExprNode*> used;
+    if (!std::all_of(item.indices->begin(), item.indices->end(), [&](const Expr& index) {
+          return IsGapless(bounds.Simplify(Substitute(index, map)), site.loops, used);
+        }))
+      return false;
+  }
+  return true;
 }
 
 void RecomputeRegions(BlockNode& block) {

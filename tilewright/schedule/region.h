@@ -42,6 +42,13 @@ enum class Access { kRead, kWrite };
 /// site alone: outer loops stay symbolic). Where nothing better is known a dimension is the whole of it.
 Box TouchedBox(const BlockSite& site, const Buffer& buffer, Access access, const Bounds& bounds);
 
+/// Whether the loops reach every element of the box that the block writes: its indices are sums without gaps
+/// of different loops. Of blocks whose body is more than loads and stores, what they declare is taken to be
+/// exact.
+bool ReachesAllOfBox(const BlockSite& site, const Buffer& buffer, const Bounds& bounds);
+/// Whether the condition of a block holds wherever its variables are in their domains.
+bool HoldsInDomain(const BlockSite& site);
+
 /// What the body of a block touches of its buffers, over its iteration variables: the reads and writes of a
 /// block that was rewritten. A reduction's own accumulators count as writes only.
 void RecomputeRegions(BlockNode& block);

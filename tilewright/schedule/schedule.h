@@ -108,8 +108,8 @@ class Schedule {
   /// layout) is recorded in `prepare()`: the driver runs it at compile time for constants.
   void TransformLayout(const Buffer& buffer, const std::vector<Var>& old_indices,
                        const std::vector<Expr>& new_indices, bool pad = false);
-  /// Takes out a block that computes an intermediate buffer from one parameter alone: the intermediate becomes
-  /// the parameter, and what the block did a prepare function.
+  /// Takes out a block that computes an intermediate buffer from one parameter alone: the intermediate
+  /// becomes the parameter, and what the block did a prepare function.
   void MoveToPrepare(const BlockRef& block);
   /// Fetches a buffer's region of the coming iteration (`distance` ahead) into the cache level `locality`.
   void Prefetch(const BlockRef& block, const Buffer& buffer, const LoopRef& loop, int64_t distance,
@@ -137,8 +137,8 @@ class Schedule {
   void Annotate(const LoopRef& loop, const std::string& key, AttrValue value);
   void Annotate(const BlockRef& block, const std::string& key, AttrValue value);
 
-  /// How parameters must be prepared, in the order of TransformLayout and MoveToPrepare: index of the buffer in the function's
-  /// `buffers` as it was given, and the function that copies old to new layout.
+  /// How parameters must be prepared, in the order of TransformLayout and MoveToPrepare: index of the buffer
+  /// in the function's `buffers` as it was given, and the function that copies old to new layout.
   struct Prepare {
     int buffer_index;
     PrimFunc function;

@@ -301,6 +301,7 @@ void Schedule::ComputeAt(const BlockRef& ref, const LoopRef& loop) {
   }
   Stmt body = move.Apply(NestOver(block, solver.domains(), bounds, false), consumers, true);
   CheckInputsReady(rw, body, ref.name);
+  CheckLoopsAround(rw, body, ref.name);
   rw.Commit(body, {ref, loop}, {});
 }
 
@@ -356,6 +357,7 @@ void Schedule::ReverseComputeAt(const BlockRef& ref, const LoopRef& loop) {
   }
   Stmt body = move.Apply(NestOver(block, solver.domains(), bounds, true), producers, false);
   CheckInputsReady(rw, body, ref.name);
+  CheckLoopsAround(rw, body, ref.name);
   CheckRunsOnce(rw, body, ref.name);
   rw.Commit(body, {ref, loop}, {});
 }

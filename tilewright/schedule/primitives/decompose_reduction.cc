@@ -64,10 +64,17 @@ BlockRef Schedule::DecomposeReduction(const BlockRef& ref, const LoopRef& loop) 
               {"split it where the two were fused"});
     }
     if (!inside) continue;
-    if (role.spatial) {
-      kept.push_back(l);
-    } else {
+    if (role.spatial || (role.unused() && bounds.Prove(l->extent <= Expr(1)))) {
+      kept.push_back(l);  // one that may not run keeps the initialisation from running too
+    } else if (role.reduce) {
       at_start[l->var] = l->min;
+    } else {
+      rw.Fail(
+          "TW1415",
+          fmt::format("block '{}' is computed anew in each iteration of loop '{}': the initialisation would "
+                      "run once for all",
+                      block.name, l->var.name()),
+          {l, &block}, {"choose a loop inside of it"});
     }
   }
   for (size_t i = 0; i < block.iter_vars.size(); ++i) {

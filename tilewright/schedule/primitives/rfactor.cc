@@ -154,6 +154,8 @@ class Factoring {
       if (path_.Find(l.var) != at_) reduced_.push_back(&l);
     } else if (role.spatial && outermost_ != Path::npos) {
       kept_.push_back(&l);
+    } else if (role.unused() && outermost_ != Path::npos) {
+      at_start_[l.var] = l.min;
     }
   }
 
