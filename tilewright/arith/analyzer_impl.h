@@ -158,7 +158,7 @@ class AnalyzerImpl {
   std::unordered_map<const ExprNode*, bool> known_truths_;
   std::unordered_map<const ExprNode*, Expr> values_;
   bool combining_ = false;  ///< within CombineOpenDigits
-  int assumptions_ = 0;  ///< nesting of conditions met within one expression
+  int assumptions_ = 0;     ///< nesting of conditions met within one expression
 };
 
 }  // namespace tilewright
