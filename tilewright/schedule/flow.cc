@@ -153,7 +153,6 @@ Bounds BoundsInside(const Path& path, const std::vector<const ForNode*>& more, c
 
 void CheckIndependent(const Rewriter& rw, const Path& path, bool lanes) {
   const ForNode& loop = path.loop();
-  if (IsTrivial(loop)) return;
   const Bounds bounds = BoundsInside(path, {}, loop.body);
   const Stmt& scope_body = path.nodes[path.scope()].As<BlockNode>()->body;
   Iteration iteration(rw, scope_body, {&loop}, loop.body, bounds);
@@ -167,6 +166,7 @@ void CheckIndependent(const Rewriter& rw, const Path& path, bool lanes) {
               {role.reduce ? "only loops over spatial variables may be parallel or vectorized"
                            : "the block is opaque"});
     }
+    if (IsTrivial(loop)) continue;
     const bool shared = std::any_of(site.block->writes.begin(), site.block->writes.end(),
                                     [&](const BufferRegion& r) { return !iteration.IsLocal(r.buffer); });
     if ((shared || (lanes && IsReduction(*site.block))) && Revisits(*site.block, loop, site.loops, bounds)) {
@@ -176,7 +176,7 @@ void CheckIndependent(const Rewriter& rw, const Path& path, bool lanes) {
               {&loop, site.block});
     }
   }
-  iteration.CheckFlows();
+  if (!IsTrivial(loop)) iteration.CheckFlows();
 }
 
 void CheckLoopsAround(const Rewriter& rw, const Stmt& body, const std::string& block) {
@@ -203,6 +203,12 @@ void CheckReorder(const Rewriter& rw, const Path& top, const std::vector<const F
           rw.Fail("TW1407",
                   fmt::format("block '{}' has an order in the loops that would move", site.block->name),
                   {&outer, &inner, site.block}, {"loops that feed opaque variables keep their order"});
+        }
+        if ((a.reduce && a.spatial) || (b.reduce && b.spatial)) {
+          rw.Fail("TW1407",
+                  fmt::format("a loop is spatial and reduces at once: block '{}' would go on before it began",
+                              site.block->name),
+                  {&outer, &inner, site.block}, {"reorder before the two are fused"});
         }
         // A reduction over one loop would be begun again for, or go on in, each iteration of the other.
         auto restarts = [&](const ForNode& loop, size_t at) {

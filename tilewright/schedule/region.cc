@@ -288,6 +288,10 @@ bool ReachesAllOfBox(const BlockSite& site, const Buffer& buffer, const Bounds& 
           return IsGapless(bounds.Simplify(Substitute(index, map)), site.loops, used);
         }))
       return false;
+    // A loop that no index depends on may keep the block from running at all.
+    for (const ForNode* l : site.loops) {
+      if (!used.contains(l->var.get()) && !bounds.Prove(l->extent >= Expr(1))) return false;
+    }
   }
   return true;
 }

@@ -50,6 +50,8 @@ class DomainSolver {
   /// Variables on which two requirements disagree: what they allow together may leave gaps between
   /// iterations.
   bool conflicting() const { return conflicting_; }
+  /// Whether the domains may hold more than what was required.
+  bool exceeding() const { return exceeding_; }
 
  private:
   void Set(const Expr& var, SymbolicInterval range) {
@@ -72,12 +74,15 @@ class DomainSolver {
       if (quotient.upper) continue;
       SymbolicInterval values{range.lo * quotient.lower,
                               range.hi * quotient.lower + quotient.lower - Expr(1)};
-      if (bounds_.ProveEqual(range.lo, range.hi)) {
-        for (const auto& [rest, within] : digits) {
-          if (bool(rest.upper) && rest.source == quotient.source && IsInt(rest.lower, 1) &&
-              bounds_.ProveEqual(rest.upper, quotient.lower)) {
-            values = {range.lo * quotient.lower + within.lo, range.lo * quotient.lower + within.hi};
-          }
+      const bool one = bounds_.ProveEqual(range.lo, range.hi);
+      for (const auto& [rest, within] : digits) {
+        if (!rest.upper || rest.source != quotient.source) continue;
+        if (one && IsInt(rest.lower, 1) && bounds_.ProveEqual(rest.upper, quotient.lower)) {
+          values = {range.lo * quotient.lower + within.lo, range.lo * quotient.lower + within.hi};
+        } else {
+          // Of several quotients with some of the rests, the hull is more than there is.
+          const Expr last = FloorDiv(rest.upper, rest.lower) - Expr(1);
+          exceeding_ |= !bounds_.Prove(within.lo <= Expr(0)) || !bounds_.Prove(within.hi >= last);
         }
       }
       Set(quotient.source, values);
@@ -87,7 +92,7 @@ class DomainSolver {
   const Bounds& bounds_;
   std::vector<Var> vars_;
   Domains domains_;
-  bool conflicting_ = false;
+  bool conflicting_ = false, exceeding_ = false;
 };
 
 /// The block below new loops that run over these domains; with `only_within`, not beyond them.
@@ -145,6 +150,28 @@ struct Move {
     }
     if (block().iter_vars.empty()) {
       rw.Fail("TW1407", fmt::format("block '{}' is opaque and cannot be cut up", b.name), {&block()});
+    }
+  }
+
+  /// Error where the block's loops do not run over all of its domain, as parts of a loop do not: the new ones
+  /// would. Values that are computed again elsewhere do no harm, additions to a sum do.
+  void RequireWhole(bool reductions_only) const {
+    const std::vector<const ForNode*> loops = block_path.Loops();
+    const Bounds bounds = Rewriter::BoundsAt(block_path, false);
+    Relaxation all(bounds);
+    for (const ForNode* l : loops) all.Add(*l);
+    for (size_t i = 0; i < block().iter_vars.size(); ++i) {
+      const IterVar& iv = block().iter_vars[i];
+      if (reductions_only && iv.kind != IterKind::kReduce) continue;
+      const auto range = all.Eval(block().bindings[i]);
+      if (!range) continue;
+      if (bounds.Prove(range->lo > iv.dom.min) ||
+          bounds.Prove(range->hi < iv.dom.min + iv.dom.extent - Expr(1))) {
+        rw.Fail("TW1412",
+                fmt::format("the loops around block '{}' run over part of '{}' only", block().name,
+                            iv.var.name()),
+                {&block()}, {"move it before a loop around it is cut into parts"});
+      }
     }
   }
 
@@ -284,6 +311,7 @@ void Schedule::ComputeAt(const BlockRef& ref, const LoopRef& loop) {
             {&move.loop(), &block});
   }
   CheckNotOverwritten(move);
+  move.RequireWhole(true);
 
   Bounds bounds = move.LoopBounds();
   DomainSolver solver(block, bounds);
@@ -313,6 +341,7 @@ void Schedule::ReverseComputeAt(const BlockRef& ref, const LoopRef& loop) {
     rw.Fail("TW1412", fmt::format("block '{}' is under loop '{}' already", ref.name, loop.var.name()),
             {&move.loop(), &block});
   }
+  move.RequireWhole(false);
   Bounds bounds = move.LoopBounds();
 
   std::unordered_set<const BlockNode*> producers;
@@ -347,7 +376,7 @@ void Schedule::ReverseComputeAt(const BlockRef& ref, const LoopRef& loop) {
     const Range& dom = block.iter_vars[i].dom;
     const auto& covered = all.domains()[i];
     if (!covered) continue;
-    if (solver.conflicting() || !bounds.Prove(covered->lo <= dom.min) ||
+    if (solver.conflicting() || all.exceeding() || !bounds.Prove(covered->lo <= dom.min) ||
         !bounds.Prove(dom.min + dom.extent - Expr(1) <= covered->hi)) {
       rw.Fail("TW1416",
               fmt::format("iterations of loop '{}' do not make all that block '{}' needs at once for '{}'",

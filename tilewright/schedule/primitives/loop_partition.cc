@@ -108,7 +108,7 @@ std::vector<LoopRef> Schedule::LoopPartition(const LoopRef& loop, const std::vec
     Stmt part = SubstituteLoops(old.body, {{old.var, old.min + ends[i] + var}}, nullptr, bounds);
     part = MakeFor(var, Expr(0), extent, old.for_kind, DropDeadInits(part, bounds), old.annotations);
     const bool only = parts.empty() && i + 2 == ends.size();
-    if (!only && NeverRuns(part, path)) continue;
+    if (!only && (IsInt(extent, 0) || NeverRuns(part, path))) continue;
     part = FreshCopy(
         part, {}, [&](const std::string& name) { return rw.FreshBlockName(fmt::format("{}_p{}", name, i)); });
     if (i > 0) {

@@ -115,7 +115,7 @@ class Factoring {
     BlockNode total;
     total.name = block_.name;
     std::vector<Expr> terms = Conjuncts(block_.predicate);
-    for (Expr& term : terms) term = Substitute(term, at_start_);
+    for (Expr& term : terms) term = Substitute(Substitute(term, at_start_), unused_);
     total.predicate = Conjunction(terms, bounds);
     CopySpatial(total);
     Var loop(Loop().var.name()), lane(Loop().var.name());
@@ -155,7 +155,10 @@ class Factoring {
     } else if (role.spatial && outermost_ != Path::npos) {
       kept_.push_back(&l);
     } else if (role.unused() && outermost_ != Path::npos) {
-      at_start_[l.var] = l.min;
+      if (!AsInt(l.extent)) {
+        rw_.Fail("TW1409", fmt::format("whether loop '{}' runs depends on another loop", l.var.name()), {&l});
+      }
+      unused_[l.var] = l.min;
     }
   }
 
@@ -198,6 +201,7 @@ class Factoring {
   size_t at_;
   std::optional<Update> update_;
   size_t outermost_ = Path::npos;        ///< of the loops that reduce
+  VarMap unused_;                        ///< loops inside of it that the block does not use, at their start
   std::vector<const ForNode*> kept_;     ///< spatial loops inside of it
   std::vector<const ForNode*> reduced_;  ///< loops that reduce, without the one factored
   VarMap at_start_;                      ///< loops that reduce, at their first iteration

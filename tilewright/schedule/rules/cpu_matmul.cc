@@ -228,7 +228,8 @@ class MatMulRule {
     }
     std::vector<RowPart> parts;
     for (const LoopRef& loop : s_.LoopPartition(row_tiles_, cuts)) {
-      RowPart part{BlocksUnder(loop), loop, sizes[parts.size()]};
+      // Parts that cannot be are left out; the others are named by their number.
+      RowPart part{BlocksUnder(loop), loop, sizes.at(size_t(loop.var.name().back() - '0'))};
       std::vector<LoopRef> tail = s_.GetLoops(part.blocks.tail);
       LoopRef row = tail[tail.size() - 3];
       if (part.rows < tile_.rows) {

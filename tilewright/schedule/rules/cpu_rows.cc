@@ -213,10 +213,10 @@ class RowKernel {
     if (lanes.partial) {
       const LoopRef steps = AccumulateVector(*lanes.partial);
       const std::string name = lanes.partial->name;
-      const bool cut = SeparateLastTile(s_, steps, RowLength(), lanes.width).size() > 1;
-      for (const char* part : {"_p0", "_p1"}) {
-        s_.Vectorize(s_.GetLoops(cut ? s_.GetBlock(name + part) : *lanes.partial).back());
-        if (!cut) break;
+      SeparateLastTile(s_, steps, RowLength(), lanes.width);
+      for (const char* part : {"", "_p0", "_p1"}) {
+        const BlockRef block{name + part};
+        if (s_.Exists(block)) s_.Vectorize(s_.GetLoops(block).back());
       }
     }
     for (const BlockRef& half : lanes.halves) {
