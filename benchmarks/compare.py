@@ -15,9 +15,7 @@ import contextlib
 import json
 import os
 import pathlib
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 
@@ -26,59 +24,13 @@ import numpy as np
 import engines
 import flops
 import machine
+import turns
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "models"))
 import model_inputs  # noqa: E402
 
-OURS = "tilewright"
-
-
-class EngineProcess:
-    """A worker process that runs only between a request and its reply."""
-
-    def __init__(self, engine):
-        self.engine = engine
-        self.error = None
-        read_end, write_end = os.pipe()
-        self.process = subprocess.Popen(
-            [sys.executable, str(pathlib.Path(__file__).with_name("worker.py")), engine, str(write_end)],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=[write_end], text=True)
-        os.close(write_end)
-        self.replies = os.fdopen(read_end)
-        self._reply()
-
-    def _reply(self):
-        line = self.replies.readline()
-        if not line:
-            self.error = f"the process ended with status {self.process.wait()}"
-            return None
-        self.process.send_signal(signal.SIGSTOP)
-        reply = json.loads(line)
-        self.error = reply.get("error")
-        return None if self.error else reply
-
-    def ask(self, **request):
-        """The reply, or None once the engine has failed."""
-        if self.error:
-            return None
-        self.process.send_signal(signal.SIGCONT)
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        return self._reply()
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.replies.close()
-
-
-def largest_error(outputs, reference):
-    """The largest error of any output, relative to that output's largest magnitude."""
-    errors = [np.abs(outputs[name].astype(np.float64) - value).max() / max(np.abs(value).max(), 1e-30)
-              for name, value in reference.items() if value.size]
-    return float(max(errors))
+MODULES = ROOT / "build" / "bench"  # stay there, for a look at what was measured
 
 
 def measure(model, names, processors, options, folder):
@@ -89,16 +41,17 @@ def measure(model, names, processors, options, folder):
               "peak": "dot_u8s8_gops" if flops.by_bytes(model) else "fma_gflops",
               "rounds": [], "engines": {name: {} for name in names}}
     with contextlib.ExitStack() as stack:
-        workers = [EngineProcess(name) for name in names]
+        workers = [turns.EngineProcess(name) for name in names]
         for worker in workers:
             stack.callback(worker.close)
-            facts = worker.ask(do="load", model=str(model), inputs=str(inputs), processors=processors)
+            facts = worker.ask(do="load", model=str(model), inputs=str(inputs), processors=processors,
+                               modules=str(MODULES))
             result["engines"][worker.engine].update(facts or {})
         for index in range(options.rounds):
-            turns = {"machine": machine.probe(len(processors))}
-            for worker in workers[index % len(workers):] + workers[:index % len(workers)]:
-                turns[worker.engine] = worker.ask(do="turn", seconds=options.seconds)
-            result["rounds"].append(turns)
+            replies = {"machine": machine.probe(len(processors))}
+            for worker in turns.in_turn(workers, index):
+                replies[worker.engine] = worker.ask(do="turn", seconds=options.seconds)
+            result["rounds"].append(replies)
         outputs = {}
         for worker in workers:
             path = folder / f"{worker.engine}.npz"
@@ -120,23 +73,16 @@ def summarise(result, outputs):
     """Adds each engine's figures over the rounds, and the ratio to the best peer."""
     rounds = result["rounds"]
     for name, facts in result["engines"].items():
-        turns = [(r[name], peak_of(result, r["machine"])) for r in rounds if r.get(name)]
-        if not turns or "error" in facts:
+        measured = [(r[name], peak_of(result, r["machine"])) for r in rounds if r.get(name)]
+        if not measured or "error" in facts:
             continue
-        facts["min_ms"] = min(turn["min_ms"] for turn, _ in turns)
-        facts["median_ms"] = statistics.median(turn["median_ms"] for turn, _ in turns)
+        facts["min_ms"] = min(turn["min_ms"] for turn, _ in measured)
+        facts["median_ms"] = statistics.median(turn["median_ms"] for turn, _ in measured)
         facts["peak_share"] = statistics.median(
-            result["flops"] / (turn["min_ms"] * 1e6) / peak for turn, peak in turns)
+            result["flops"] / (turn["min_ms"] * 1e6) / peak for turn, peak in measured)
         if "onnxruntime" in outputs and name != "onnxruntime":
-            facts["largest_error"] = largest_error(outputs[name], outputs["onnxruntime"])
-    ratios = []
-    for turns in rounds:
-        peers = [turn["min_ms"] for name, turn in turns.items() if name not in (OURS, "machine") and turn]
-        if turns.get(OURS) and peers:
-            ratios.append(turns[OURS]["min_ms"] / min(peers))
-    if ratios:
-        result["ratio"] = statistics.median(ratios)
-        result["ratios"] = ratios
+            facts["largest_error"] = turns.largest_error(outputs[name], outputs["onnxruntime"])
+    turns.add_ratio(result)
 
 
 def show(value, digits):
@@ -145,7 +91,7 @@ def show(value, digits):
 
 def span(rounds, read):
     """The range over the rounds of one figure of the machine."""
-    values = [read(turns["machine"]) for turns in rounds if read(turns["machine"]) is not None]
+    values = [read(r["machine"]) for r in rounds if read(r["machine"]) is not None]
     return f"{min(values):.0f}-{max(values):.0f}" if values else "-"
 
 
@@ -185,7 +131,7 @@ def plot(results, path):
         bars = []
         for result in results:
             best = min((facts["min_ms"] for peer, facts in result["engines"].items()
-                        if peer != OURS and "min_ms" in facts), default=float("nan"))
+                        if peer != turns.OURS and "min_ms" in facts), default=float("nan"))
             bars.append(result["engines"][name].get("min_ms", float("nan")) / best)
         axes.bar([i + (position - (len(names) - 1) / 2) * width for i in range(len(results))], bars, width, label=name)
     axes.axhline(1, color="black", linewidth=0.8)

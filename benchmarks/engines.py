@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engines that compare.py compares. Each loads one model for a number of threads, takes its inputs once,
 runs as often as asked and gives its outputs; all compute in float32. compile() is work done once ahead of
-deployment, on all processors; load() is what a deployed program does, on the processors of the benchmark.
-Imports happen there, so that their memory counts."""
+deployment, on all processors, into the folder `modules`; load() is what a deployed program does, on the
+processors of the benchmark. Imports happen there, so that their memory counts. close() frees the model."""
 
 import pathlib
 import subprocess
@@ -16,13 +16,15 @@ RUNTIME = ROOT / "build" / "lib" / "libtilewright_runtime.so"
 class Tilewright:
     """Compiles with the command (its cache off), then runs the module with the deployed runtime alone."""
 
+    module = None
+
     @staticmethod
     def available():
         return COMMAND.exists() and RUNTIME.exists()
 
-    def compile(self, model):
-        self.path = ROOT / "build" / "bench" / f"{model.stem}.so"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+    def compile(self, model, modules):
+        self.path = modules / f"{model.stem}.so"
+        modules.mkdir(parents=True, exist_ok=True)
         begin = time.perf_counter()
         done = subprocess.run([COMMAND, "compile", model, "-o", self.path], capture_output=True, text=True)
         if done.returncode != 0:
@@ -42,6 +44,10 @@ class Tilewright:
     def outputs(self):
         return {name: self.module.output(name) for name in self.module.outputs}
 
+    def close(self):
+        if self.module:
+            self.module.close()
+
 
 class Peer:
     """An engine that does all its work when it loads a model."""
@@ -50,8 +56,11 @@ class Peer:
     def available():
         return True
 
-    def compile(self, model):
+    def compile(self, model, modules):
         return None
+
+    def close(self):
+        self.__dict__.clear()
 
 
 class OnnxRuntime(Peer):

@@ -82,6 +82,12 @@ class Module:
         self.run()
         return {name: self.output(name) for name in self.outputs}
 
+    def close(self):
+        """Frees the context and the module."""
+        self._library.tw_context_release(self._context)
+        self._library.tw_module_release(self._module)
+        self._module, self._context = ctypes.c_void_p(), ctypes.c_void_p()
+
     def memory_bytes(self):
         """What the context has allocated."""
         return self._library.tw_context_memory_bytes(self._context)

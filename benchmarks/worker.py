@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One engine with one model in a process of its own, so that memory and threads are its alone.
+"""One engine in a process of its own, so that memory and threads are its alone.
 
-compare.py sends a JSON object a line and gets one back: {"do": "load", ...}, {"do": "turn", ...},
+compare.py or operators.py sends a JSON object a line and gets one back: {"do": "load", ...}, {"do": "turn", ...},
 {"do": "finish", ...}. Between its turns the process is stopped, spinning threads and all.
 """
 
@@ -40,12 +40,17 @@ def turn(run, seconds):
 
 class Worker:
     def __init__(self, engine):
-        self.engine = engines.ENGINES[engine]()
+        self.kind, self.engine = engines.ENGINES[engine], None
+        self.all_processors = os.sched_getaffinity(0)
         self.bare_mb = memory_mb("VmRSS")
 
     def load(self, request):
+        if self.engine:
+            self.engine.close()
+        os.sched_setaffinity(0, self.all_processors)
+        self.engine = self.kind()
         model, inputs = pathlib.Path(request["model"]), dict(np.load(request["inputs"]))
-        compile_s = self.engine.compile(model)
+        compile_s = self.engine.compile(model, pathlib.Path(request["modules"]))
         os.sched_setaffinity(0, request["processors"])
         begin = time.perf_counter()
         self.engine.load(model, len(request["processors"]))
