@@ -71,12 +71,13 @@ sanitize: setup  ## run the tests that need no peers under the sanitizers
 	build/tsan/bin/runtime_test --gtest_brief=1
 
 FUZZ_SECONDS ?= 60
+FUZZ_SEED ?= 1
 
 fuzz: setup  ## run each fuzz program for FUZZ_SECONDS (60), under the address sanitizer
 	@scripts/setup test
 	cmake --preset asan $(LAUNCHER)
 	cmake --build build/asan --parallel $(JOBS) --target tilewright fuzz_onnx fuzz_graph fuzz_kernel fuzz_module
-	.venv-test/bin/python tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS)
+	.venv-test/bin/python tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
 
 SOURCES = $(shell git ls-files '*.cc' '*.h' '*.c')
 

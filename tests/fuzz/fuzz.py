@@ -6,7 +6,9 @@ What ends a program is left in build/fuzz/NAME, beside its log and the inputs th
 next run begins. Seeds are in tests/fuzz/seeds; compiled modules, whose format is the build's own, are made here.
 `make fuzz` builds the programs (with the address sanitizer) and runs each for a minute.
 
-  .venv-test/bin/python tests/fuzz/fuzz.py [--seconds N] [--build FOLDER] [NAME...]
+Runs with one seed try the same inputs in the same order, as far as they get; 0 draws a seed.
+
+  .venv-test/bin/python tests/fuzz/fuzz.py [--seconds N] [--seed N] [--build FOLDER] [NAME...]
 """
 
 import argparse
@@ -58,12 +60,12 @@ def write_dictionary(path, name):
     path.write_text("".join(f'"{word}"\n' for word in quoted))
 
 
-def run(name, build, seconds):
+def run(name, build, seconds, seed):
     """Whether the program came through."""
     work = ROOT / "build/fuzz" / name
     corpus = work / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
-    flags = [*FLAGS, f"-max_total_time={seconds}", f"-artifact_prefix={work}/"]
+    flags = [*FLAGS, f"-max_total_time={seconds}", f"-seed={seed}", f"-artifact_prefix={work}/"]
     folders = [corpus]
     if name == "module":
         folders.append(work / "seeds")
@@ -92,6 +94,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"programs to run (default: {' '.join(NAMES)})")
     parser.add_argument("--seconds", type=int, default=60, help="for each program")
+    parser.add_argument("--seed", type=int, default=1, help="of the inputs (default: 1)")
     parser.add_argument("--build", type=Path, default=ROOT / "build/asan")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in NAMES]
@@ -101,7 +104,7 @@ def main():
     missing = [n for n in names if not (options.build / "bin" / f"fuzz_{n}").exists()]
     if missing:
         sys.exit(f"fuzz: not built in {options.build}: {', '.join(missing)}; see `make fuzz`")
-    return 0 if all([run(name, options.build, options.seconds) for name in names]) else 1
+    return 0 if all([run(name, options.build, options.seconds, options.seed) for name in names]) else 1
 
 
 if __name__ == "__main__":

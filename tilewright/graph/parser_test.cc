@@ -332,6 +332,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "line 1, column 60", "'axis'"},
         BadText{"graph @f(%x: f32[1]) -> () { %y: f32[1] = if _ { yield %x } else { yield %x } return }",
                 "TW1202", "line 1, column 46", "condition"},
+        BadText{"graph @f(%x: f32[1]) -> () { %y: f32[1] = TestOptional(%x) {shape = exprs[3 < 80]} return }",
+                "TW1204", "line 1, column 69", "bool"},
         BadText{"graph @f(%x: bool[]) -> () { %y: bool[] = if %x { %z: bool[] = TestCopy(%x) yield %z } else "
                 "{ yield %z } return }",
                 "TW1203", "line 1, column 102", "%z"},

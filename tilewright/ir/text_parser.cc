@@ -409,7 +409,16 @@ AttrValue ExprParser::ParseNumberAttr() {
 AttrValue ExprParser::ParseAttrList(const Token& at) {
   const bool is_typed = !at.Is("[");
   if (is_typed) tokens_.Expect("[");
-  if (at.Is("exprs")) return ParseExprsUntil("]");
+  if (at.Is("exprs")) {
+    std::vector<Expr> values = ParseExprsUntil("]");
+    for (const Expr& e : values) {
+      // Extents and indices: nothing else is written as a list of expressions.
+      if (e.dtype() != DataType::Index())
+        tokens_.Fail(at, "TW1204",
+                     fmt::format("an expression of type {}, expected i64", e.dtype().ToString()));
+    }
+    return values;
+  }
   std::vector<int64_t> ints;
   std::vector<double> floats;
   std::vector<std::string> strings;

@@ -111,6 +111,33 @@ TEST(Importer, ShapeArithmeticLeavesNoTrace) {
   EXPECT_EQ(GetGraphFunction(model.module)->body.results[0]->type.ToString(), "f32[x_0, 12]");
 }
 
+TEST(Importer, ShapesBeyondAnyMemoryAreNotFollowed) {
+  // A known tensor's new shape whose product overflows; one with two free extents; one that is negative.
+  const int64_t big = int64_t{1} << 40;
+  for (const std::vector<int64_t>& shape :
+       {std::vector<int64_t>{big, big, big}, {-1, -1}, {-7, -1}, {INT64_MIN}}) {
+    for (const char* op : {"Reshape", "Expand"}) {
+      ModelProto m = EmptyModel();
+      AddInput(m, "x", {2, 3});
+      AddInts(m, "t", {int64_t(shape.size())}, shape);
+      AddNode(m, "Shape", {"x"}, {"s"});
+      AddNode(m, op, {"s", "t"}, {"y"});
+      AddOutput(m, "y");
+      EXPECT_THROW(ImportProto(m), Error) << op << " to " << shape[0];
+    }
+  }
+}
+
+TEST(Importer, RangesNearTheEndOfTheIntegersAreCounted) {
+  ModelProto m = EmptyModel();
+  AddInts(m, "begin", {}, {INT64_MIN});
+  AddInts(m, "end", {}, {INT64_MAX});
+  AddInts(m, "step", {}, {int64_t{1} << 62});
+  AddNode(m, "Range", {"begin", "end", "step"}, {"y"});
+  AddOutput(m, "y")->mutable_type()->mutable_tensor_type()->set_elem_type(7);
+  EXPECT_THAT(RunProto(m, {})[0].shape(), ElementsAre(4));
+}
+
 TEST(Importer, SlicesToTheEndKeepAnOpenAxis) {
   for (const auto& [start, end, step] :
        {std::tuple{int64_t(0), INT64_MAX, int64_t(1)}, std::tuple{INT64_MIN, int64_t(1) << 60, int64_t(1)},

@@ -5,8 +5,12 @@ namespace tilewright::onnx {
 
 int64_t ElementCount(const std::vector<int64_t>& shape) {
   int64_t count = 1;
-  for (int64_t d : shape) count *= d;
-  return count;
+  bool beyond = false;
+  for (int64_t d : shape) {
+    if (d <= 0) return 0;
+    beyond |= __builtin_mul_overflow(count, d, &count);
+  }
+  return beyond ? INT64_MAX : count;
 }
 
 std::vector<int64_t> RowMajor(const std::vector<int64_t>& shape) {

@@ -30,6 +30,7 @@ struct Known {
 
 /// The constant `value` as an element of a Known tensor of this type.
 Expr KnownElement(DataType dtype, double value);
+/// Elements of a tensor of this shape: 0 where an extent is not positive, INT64_MAX where there are more.
 int64_t ElementCount(const std::vector<int64_t>& shape);
 /// Strides of a row-major tensor.
 std::vector<int64_t> RowMajor(const std::vector<int64_t>& shape);

@@ -86,7 +86,8 @@ std::optional<std::vector<int64_t>> Broadcast(const std::vector<int64_t>& a, con
     if (x != y && x != 1 && y != 1) return std::nullopt;
     shape[i] = x == 1 ? y : x;
   }
-  if (ElementCount(shape) > Known::kMaxElements) return std::nullopt;
+  const bool valid = std::all_of(shape.begin(), shape.end(), [](int64_t d) { return d >= 0; });
+  if (!valid || ElementCount(shape) > Known::kMaxElements) return std::nullopt;
   return shape;
 }
 
@@ -323,20 +324,19 @@ bool ReshapeRule(NodeContext& ctx) {
   auto target = ctx.opset() < 5 ? std::optional<Known>() : ctx.KnownInput(1);
   auto shape = target ? target->Ints() : std::nullopt;
   if (!x || !shape) return false;
-  int64_t known = 1, free = -1;
+  std::optional<size_t> free;
   for (size_t d = 0; d < shape->size(); ++d) {
     int64_t& v = (*shape)[d];
     if (v == 0 && ctx.Int("allowzero", 0) == 0 && d < x->shape.size()) v = x->shape[d];
-    if (v == -1) {
-      free = int64_t(d);
-    } else {
-      known *= v;
-    }
+    if (v < -1 || (v == -1 && free)) return false;
+    if (v == -1) free = d;
   }
   const int64_t count = int64_t(x->elements.size());
-  if (free >= 0 && known > 0 && count % known == 0) (*shape)[size_t(free)] = count / known;
-  for (int64_t v : *shape) {
-    if (v < 0) return false;
+  if (free) {
+    (*shape)[*free] = 1;
+    const int64_t known = ElementCount(*shape);
+    if (known == 0) return false;
+    (*shape)[*free] = count / known;
   }
   if (ElementCount(*shape) != count) return false;
   x->shape = *shape;
@@ -473,6 +473,10 @@ bool RangeRule(NodeContext& ctx) {
     auto ints = k.Ints();
     if (!ints || ints->size() != 1) return false;
     v.push_back(ints->front());
+  }
+  for (int64_t n : v) {
+    // What double holds exactly.
+    if (n < -(int64_t{1} << 53) || n > int64_t{1} << 53) return false;
   }
   if (v[2] == 0) return false;
   double count = std::max(0.0, std::ceil((double(v[1]) - double(v[0])) / double(v[2])));
