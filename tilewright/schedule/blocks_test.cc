@@ -134,6 +134,21 @@ TEST(ReverseComputeAt, WindowsNeedMoreThanATile) {
   ExpectIllegal(s, [&] { s.ReverseComputeAt({"Z"}, l[0]); }, "TW1416", "do not make all");
 }
 
+TEST(ReverseComputeAt, PartsOfAProducerOrConsumer) {
+  // A part of a fused loop runs over all rows and all columns, but not over all elements.
+  Schedule producer(SoftmaxLike(5, 6));
+  const std::vector<LoopRef> parts =
+      producer.LoopPartition(producer.Fuse(producer.GetLoops({"Diff"})), {Expr(3)});
+  ExpectIllegal(
+      producer, [&] { producer.ReverseComputeAt({"Sum"}, parts[1]); }, "TW1412",
+      "'Diff_p0' writes Diff too but is not under");
+  Schedule consumer(SoftmaxLike(5, 6));
+  const LoopRef rest = consumer.Split(consumer.Fuse(consumer.GetLoops({"Sum"})), {nullptr, 6})[1];
+  consumer.LoopPartition(rest, {Expr(3)});
+  const LoopRef rows = consumer.GetLoops({"Diff"})[0];
+  ExpectIllegal(consumer, [&] { consumer.ReverseComputeAt({"Sum_p1"}, rows); }, "TW1412", "'Sum_p1'");
+}
+
 TEST(Cache, ReadAndWrite) {
   const PrimFunc f = PaddedConv(2, 3, 6, 1);
   Schedule s(f);
@@ -205,6 +220,29 @@ TEST(RFactor, Illegal) {
   const std::vector<LoopRef> m = fused.GetLoops({"C"});
   const LoopRef both = fused.Fuse({m[1], m[2]});
   ExpectIllegal(fused, [&] { fused.RFactor({"C"}, both); }, "TW1415", "spatial and reduces at once");
+}
+
+TEST(RFactor, PartsOfASumAreNoSum) {
+  const PrimFunc f = PaddedConv(4, 3, 5, 1);
+  Schedule s(f);
+  const LoopRef channel = s.GetLoops({"Conv"})[3];
+  s.LoopPartition(s.GetLoops({"Conv"})[4], {Expr(1)});
+  ExpectIllegal(s, [&] { s.RFactor({"Conv_p0"}, channel); }, "TW1412", "may write the same elements of Conv");
+  // Parts of the result are sums of their own.
+  Schedule rows(f);
+  rows.LoopPartition(rows.GetLoops({"Conv"})[1], {Expr(2)});
+  rows.RFactor({"Conv_p1"}, rows.GetLoops({"Conv_p1"})[4]);
+  ExpectSameResult(f, rows);
+}
+
+TEST(DecomposeReduction, WhatIsComputedAgainBeginsAgain) {
+  // Each element of a row takes its sum for itself.
+  Schedule s(SoftmaxLike(5, 6));
+  const LoopRef elements = s.Fuse(s.GetLoops({"Ratio"}));
+  s.ComputeAt({"Sum"}, elements);
+  ExpectIllegal(s, [&] { s.DecomposeReduction({"Sum"}, elements); }, "TW1415", "computed anew");
+  s.DecomposeReduction({"Sum"}, s.GetLoops({"Sum"})[1]);
+  ExpectSameResult(SoftmaxLike(5, 6), s);
 }
 
 TEST(DecomposeReduction, Illegal) {

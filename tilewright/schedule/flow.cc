@@ -16,8 +16,8 @@ std::vector<const ForNode*> Concat(std::vector<const ForNode*> a, const std::vec
   return a;
 }
 
-/// Whether different iterations of `loop` may run an instance of the block for the same spatial point.
-/// `inner` are the loops inside it, around the block.
+}  // namespace
+
 bool Revisits(const BlockNode& block, const ForNode& loop, const std::vector<const ForNode*>& inner,
               const Bounds& bounds) {
   if (IsTrivial(loop)) return false;
@@ -40,6 +40,8 @@ bool Revisits(const BlockNode& block, const ForNode& loop, const std::vector<con
   }
   return true;
 }
+
+namespace {
 
 /// The blocks in one iteration of some loops, and what flows between them.
 class Iteration {
@@ -149,6 +151,18 @@ Bounds BoundsInside(const Path& path, const std::vector<const ForNode*>& more, c
   return bounds;
 }
 
+/// Error TW1407 where the block has an order in the loop.
+void RequireNoOrder(const Rewriter& rw, const ForNode& loop, const BlockNode& block) {
+  const LoopRole role = RoleOf(block, loop.var);
+  if (!role.reduce && !role.opaque) return;
+  rw.Fail("TW1407",
+          fmt::format("the iterations of loop '{}' are not independent: block '{}' {} in it", loop.var.name(),
+                      block.name, role.reduce ? "reduces" : "has an order"),
+          {&loop, &block},
+          {role.reduce ? "only loops over spatial variables may be parallel or vectorized"
+                       : "the block is opaque"});
+}
+
 }  // namespace
 
 void CheckIndependent(const Rewriter& rw, const Path& path, bool lanes) {
@@ -157,15 +171,7 @@ void CheckIndependent(const Rewriter& rw, const Path& path, bool lanes) {
   const Stmt& scope_body = path.nodes[path.scope()].As<BlockNode>()->body;
   Iteration iteration(rw, scope_body, {&loop}, loop.body, bounds);
   for (const BlockSite& site : iteration.sites()) {
-    const LoopRole role = RoleOf(*site.block, loop.var);
-    if (role.reduce || role.opaque) {
-      rw.Fail("TW1407",
-              fmt::format("the iterations of loop '{}' are not independent: block '{}' {} in it",
-                          loop.var.name(), site.block->name, role.reduce ? "reduces" : "has an order"),
-              {&loop, site.block},
-              {role.reduce ? "only loops over spatial variables may be parallel or vectorized"
-                           : "the block is opaque"});
-    }
+    RequireNoOrder(rw, loop, *site.block);
     if (IsTrivial(loop)) continue;
     const bool shared = std::any_of(site.block->writes.begin(), site.block->writes.end(),
                                     [&](const BufferRegion& r) { return !iteration.IsLocal(r.buffer); });
@@ -183,6 +189,14 @@ void CheckLoopsAround(const Rewriter& rw, const Stmt& body, const std::string& b
   for (const ForNode* loop : FindBlock(body, block).Loops()) {
     if (loop->for_kind == ForKind::kSerial || loop->for_kind == ForKind::kUnrolled) continue;
     CheckIndependent(rw, FindLoop(body, loop->var), loop->for_kind == ForKind::kVectorized);
+  }
+}
+
+void CheckRolesAround(const Rewriter& rw, const Stmt& body, const LoopRef& changed) {
+  const Path path = FindLoop(body, changed.var);
+  for (const ForNode* loop : path.Loops()) {
+    if (loop->for_kind == ForKind::kSerial || loop->for_kind == ForKind::kUnrolled) continue;
+    for (const BlockSite& site : BlocksBelow(path.stmt())) RequireNoOrder(rw, *loop, *site.block);
   }
 }
 
@@ -268,6 +282,27 @@ void CheckInputsReady(const Rewriter& rw, const Stmt& body, const std::string& n
               fmt::format("block '{}' would run before block '{}' has written all that it reads of {}", name,
                           other->block->name, read.buffer.name()),
               {other->block});
+    }
+  }
+}
+
+void CheckOnlyWriter(const Rewriter& rw, const Path& path) {
+  const BlockNode& block = path.block();
+  const Stmt& scope_body = path.ScopeBlock().body;
+  const Bounds bounds = BoundsInside(FindBlock(rw.body(), path.ScopeBlock().name), {}, scope_body);
+  const BlockSite self{&block, path.Loops()};
+  for (const BlockSite& other : BlocksBelow(scope_body)) {
+    if (other.block == &block) continue;
+    for (const BufferRegion& written : block.writes) {
+      if (!WritesBuffer(*other.block, written.buffer) ||
+          Disjoint(TouchedBox(self, written.buffer, Access::kWrite, bounds),
+                   TouchedBox(other, written.buffer, Access::kWrite, bounds), bounds)) {
+        continue;
+      }
+      rw.Fail("TW1412",
+              fmt::format("block '{}' may write the same elements of {} as block '{}'", other.block->name,
+                          written.buffer.name(), block.name),
+              {other.block, &block}, {"apply this before a loop is cut into parts"});
     }
   }
 }

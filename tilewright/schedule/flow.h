@@ -26,6 +26,18 @@ void CheckInputsReady(const Rewriter& rw, const Stmt& body, const std::string& b
 /// Error (TW1407, TW1410) where a loop around the block in `body` is parallel, vectorized or bound to threads
 /// and its iterations would not be independent.
 void CheckLoopsAround(const Rewriter& rw, const Stmt& body, const std::string& block);
+/// Error TW1407 where a loop around `changed` in `body` whose iterations are independent would order a block
+/// below: its variable gets into bindings where the extents of loops that were split or fused depend on it.
+void CheckRolesAround(const Rewriter& rw, const Stmt& body, const LoopRef& changed);
+
+/// Error unless no other block of its scope may write what the block at `path` writes (TW1412): parts of a
+/// loop that was cut do, and are whole only together.
+void CheckOnlyWriter(const Rewriter& rw, const Path& path);
+
+/// Whether different iterations of `loop` may run an instance of the block for the same spatial point.
+/// `inner` are the loops inside it, around the block.
+bool Revisits(const BlockNode& block, const ForNode& loop, const std::vector<const ForNode*>& inner,
+              const Bounds& bounds);
 
 /// Error TW1407 where the block in `body` is a reduction that a loop around would run more than once for a
 /// point.

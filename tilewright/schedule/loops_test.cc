@@ -81,6 +81,25 @@ TEST(Loops, FuseAndSplitAcross) {
   ExpectIllegal(s, [&] { s.Fuse(uneven); }, "TW1409", "depend");
 }
 
+TEST(Loops, ParallelLoopsStayIndependent) {
+  // The rows of a part depend on the part, and so does what is told from row and depth as one number.
+  Schedule s(MatmulRelu(5, 4, 3));
+  std::vector<LoopRef> l = s.GetLoops({"C"});
+  const std::vector<LoopRef> rows = s.SplitNearEqual(l[0], 2);
+  s.Parallel(rows[0]);
+  s.Reorder({l[2], rows[1]});
+  s.Reorder({rows[1], l[1]});
+  ExpectIllegal(s, [&] { s.Fuse({l[2], rows[1]}); }, "TW1407", "reduces");
+  const PrimFunc f = MatmulRelu(5, 4, 3);
+  Schedule spatial(f);
+  l = spatial.GetLoops({"C"});
+  const std::vector<LoopRef> parts = spatial.SplitNearEqual(l[0], 2);
+  spatial.Parallel(parts[0]);
+  spatial.Fuse({l[1], spatial.SplitNearEqual(l[2], 2)[0]});
+  spatial.SplitNearEqual(parts[1], 2);
+  ExpectSameResult(f, spatial);
+}
+
 TEST(Loops, Reorder) {
   const PrimFunc f = MatmulRelu(6, 10, 4);
   Schedule s(f);

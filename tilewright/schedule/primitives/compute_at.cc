@@ -247,6 +247,20 @@ void CheckNotOverwritten(const Move& move) {
   }
 }
 
+/// All that writes the buffer lies under the loop, below which these blocks are.
+void RequireAllUnder(const Move& move, const Buffer& buffer, const std::vector<BlockSite>& under) {
+  for (const BlockSite& site : move.ScopeSites()) {
+    if (site.block == &move.block() || !WritesBuffer(*site.block, buffer) ||
+        std::any_of(under.begin(), under.end(), [&](const BlockSite& s) { return s.block == site.block; })) {
+      continue;
+    }
+    move.rw.Fail("TW1412",
+                 fmt::format("block '{}' writes {} too but is not under loop '{}'", site.block->name,
+                             buffer.name(), move.loop().var.name()),
+                 {site.block, &move.loop()}, {"move the block before a loop is cut into parts"});
+  }
+}
+
 std::vector<std::vector<Expr>> IndicesOf(const BlockNode& block, const Buffer& buffer, Access access) {
   std::vector<std::vector<Expr>> result;
   auto add = [&](const std::vector<Expr>& indices) {
@@ -342,15 +356,17 @@ void Schedule::ReverseComputeAt(const BlockRef& ref, const LoopRef& loop) {
             {&move.loop(), &block});
   }
   move.RequireWhole(false);
+  CheckOnlyWriter(rw, move.block_path);
   Bounds bounds = move.LoopBounds();
 
   std::unordered_set<const BlockNode*> producers;
   DomainSolver solver(block, bounds), all(block, bounds);
   std::vector<const ForNode*> around = move.loop_path.Loops();
   around.push_back(&move.loop());
+  const std::vector<BlockSite> sites = move.SitesUnderLoop();
   for (const BufferRegion& read : block.reads) {
     std::optional<Box> made, made_by_all;
-    for (const BlockSite& site : move.SitesUnderLoop()) {
+    for (const BlockSite& site : sites) {
       if (!WritesBuffer(*site.block, read.buffer)) continue;
       producers.insert(site.block);
       Box box = TouchedBox(site, read.buffer, Access::kWrite, bounds);
@@ -361,6 +377,7 @@ void Schedule::ReverseComputeAt(const BlockRef& ref, const LoopRef& loop) {
       made_by_all = made_by_all ? Hull(*made_by_all, box, bounds) : std::move(box);
     }
     if (!made) continue;
+    RequireAllUnder(move, read.buffer, sites);
     for (const auto& indices : IndicesOf(block, read.buffer, Access::kRead)) {
       solver.Require(indices, *made);
       all.Require(indices, *made_by_all);

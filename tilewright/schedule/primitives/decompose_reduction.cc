@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // DecomposeReduction: the initialisation becomes a block before a loop. Legal where every loop that reduces
 // lies at or inside that loop, so that it runs once per element and before the first update.
+#include "tilewright/schedule/flow.h"
 #include "tilewright/schedule/region.h"
 #include "tilewright/schedule/rewriter.h"
 
@@ -48,7 +49,9 @@ BlockRef Schedule::DecomposeReduction(const BlockRef& ref, const LoopRef& loop) 
   VarMap at_start;
   std::vector<const ForNode*> kept;
   bool inside = false;
-  for (const ForNode* l : path.Loops()) {
+  const std::vector<const ForNode*> loops = path.Loops();
+  for (size_t i = 0; i < loops.size(); ++i) {
+    const ForNode* l = loops[i];
     inside |= l->var == loop.var;
     const LoopRole role = RoleOf(block, l->var);
     if (role.reduce && !inside) {
@@ -64,7 +67,9 @@ BlockRef Schedule::DecomposeReduction(const BlockRef& ref, const LoopRef& loop) 
               {"split it where the two were fused"});
     }
     if (!inside) continue;
-    if (role.spatial || (role.unused() && bounds.Prove(l->extent <= Expr(1)))) {
+    const std::vector<const ForNode*> inner(loops.begin() + std::ptrdiff_t(i) + 1, loops.end());
+    if ((role.spatial && !Revisits(block, *l, inner, bounds)) ||
+        (role.unused() && bounds.Prove(l->extent <= Expr(1)))) {
       kept.push_back(l);  // one that may not run keeps the initialisation from running too
     } else if (role.reduce) {
       at_start[l->var] = l->min;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuse: nested loops become one that visits the same iterations in the same order; always legal where the
-// loops are directly nested and their bounds do not depend on each other.
+// loops are directly nested and their bounds do not depend on each other, but that a parallel loop around, on
+// which their bounds depend, must not come to order what it encloses.
+#include "tilewright/schedule/flow.h"
 #include "tilewright/schedule/rewriter.h"
 
 namespace tilewright {
@@ -61,7 +63,9 @@ LoopRef Schedule::Fuse(const std::vector<LoopRef>& loops) {
   Stmt body = SubstituteLoops(nest.back()->body, map, nullptr, bounds);
   Annotations annotations = nest.front()->annotations;
   Stmt result = MakeFor(fused, Expr(0), extent, ForKind::kSerial, body, annotations);
-  rw.Commit(path.Replace(result), {loops.begin(), loops.end()}, {}, {LoopRef{fused}});
+  Stmt changed = path.Replace(result);
+  CheckRolesAround(rw, changed, {fused});
+  rw.Commit(changed, {loops.begin(), loops.end()}, {}, {LoopRef{fused}});
   return {fused};
 }
 

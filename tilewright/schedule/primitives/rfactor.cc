@@ -65,6 +65,7 @@ class Factoring {
       rw.Fail("TW1415", fmt::format("loop '{}' does not reduce", loop.var.name()), {&Loop(), &block_});
     }
     rw.RequireSerial(Loop());
+    CheckOnlyWriter(rw, path_);  // the sum of some parts would overwrite the others
   }
 
   const Path& path() const { return path_; }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Split and SplitNearEqual: one loop becomes nested ones that visit the same iterations in the same order, so
-// they are always legal.
+// they are always legal, but that a parallel loop around, on which the extent depends, must not come to order
+// what it encloses.
+#include "tilewright/schedule/flow.h"
 #include "tilewright/schedule/rewriter.h"
 
 namespace tilewright {
@@ -63,7 +65,9 @@ std::vector<LoopRef> Schedule::Split(const LoopRef& loop, const std::vector<Expr
     nest = MakeFor(loops[i].var, Expr(0), extents[i], ForKind::kSerial, nest,
                    i == 0 ? old.annotations : Annotations());
   }
-  rw.Commit(path.Replace(nest), {loop}, {factors}, {loops.begin(), loops.end()});
+  Stmt changed = path.Replace(nest);
+  CheckRolesAround(rw, changed, loops.front());
+  rw.Commit(changed, {loop}, {factors}, {loops.begin(), loops.end()});
   return loops;
 }
 
@@ -90,7 +94,9 @@ std::vector<LoopRef> Schedule::SplitNearEqual(const LoopRef& loop, int64_t parts
   Stmt nest = SubstituteLoops(old.body, {{old.var, old.min + start + inner}}, nullptr, bounds);
   nest = MakeFor(inner, Expr(0), trips, ForKind::kSerial, nest);
   nest = MakeFor(outer, Expr(0), Expr(parts), ForKind::kSerial, nest, old.annotations);
-  rw.Commit(path.Replace(nest), {loop}, {parts}, {LoopRef{outer}, LoopRef{inner}});
+  Stmt changed = path.Replace(nest);
+  CheckRolesAround(rw, changed, {outer});
+  rw.Commit(changed, {loop}, {parts}, {LoopRef{outer}, LoopRef{inner}});
   return {{outer}, {inner}};
 }
 
