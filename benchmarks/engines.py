@@ -26,7 +26,7 @@ class Tilewright:
         self.path = modules / f"{model.stem}.so"
         modules.mkdir(parents=True, exist_ok=True)
         begin = time.perf_counter()
-        done = subprocess.run([COMMAND, "compile", model, "-o", self.path], capture_output=True, text=True)
+        done = subprocess.run([COMMAND, "compile", model, "-o", self.path, "--no-cache"], capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(done.stderr.strip() or f"tilewright compile ended with status {done.returncode}")
         return time.perf_counter() - begin

@@ -5,7 +5,8 @@
 - Of a small module, every truncation and every changed byte ends in an error with an id; changes of parameters do
   where they are asked to be verified. What may change unnoticed are the zeros between sections. No load takes more
   than five seconds, or more memory than four times the file and 256 MB.
-- The same model, options and version give the same bytes, whatever the folder and the number of processors; results
+- The same model, options and version give the same bytes, whatever the folder and the number of processors, and
+  with the kernel cache or without; results
   are bitwise equal between runs and between one thread and two.
 - Two modules in one process, one module from sixteen threads, a fork after use, a process bound to one processor, a
   container limited to the time of one.
@@ -193,14 +194,19 @@ class ReproducibleTest(ModuleTest):
         model = MODELS / f"{name}.onnx"
         if not model.exists():
             self.fail(f"{model} is not there; run `make models`")
-        first = self.compile(model, "first.so", *FLAGS)
+        first = self.compile(model, "first.so", "--no-cache", *FLAGS)
         elsewhere = self.folder / "elsewhere"
         elsewhere.mkdir()
         shutil.copy(model, elsewhere)
         one = min(os.sched_getaffinity(0))
-        bound = self.compile(elsewhere / model.name, "second.so", *FLAGS, cwd=elsewhere,
+        bound = self.compile(elsewhere / model.name, "second.so", "--no-cache", *FLAGS, cwd=elsewhere,
                              env=os.environ | {"TZ": "Asia/Tokyo"}, preexec_fn=lambda: os.sched_setaffinity(0, {one}))
         self.assertTrue(first.read_bytes() == bound.read_bytes(), "the module differs from compile to compile")
+        cache = os.environ | {"TILEWRIGHT_CACHE_DIR": str(self.folder / "cache")}
+        for turn in ("cold", "warm"):
+            cached = self.compile(model, "cached.so", *FLAGS, env=cache)
+            self.assertTrue(first.read_bytes() == cached.read_bytes(), f"the module differs with a {turn} cache")
+        self.assertGreater(len(list((self.folder / "cache").iterdir())), 0)
         module = Module(first)
         inputs = self.inputs_of(module)
         results = []

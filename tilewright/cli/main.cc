@@ -27,6 +27,7 @@ int Main(int argc, char** argv) {
   AddBenchCommand(app);
   AddProfileCommand(app);
   AddGradientCommand(app);
+  AddCacheCommand(app);
   try {
     app.parse(argc, argv);
     return ExitStatus();

@@ -62,6 +62,7 @@ void CompileFlags::Add(CLI::App& app) {
                              "root mean square of its result (default: {}); 0 forbids all that approximate",
                              kDefaultMaxError))
       ->check(CLI::NonNegativeNumber);
+  app.add_flag("--no-cache", no_cache, "Compile every kernel, and keep none (see `tilewright cache --help`)");
   app.add_flag("--verify-each", verify_each, "Verify the IR after every pass");
   app.add_option("--sanitize", "Instrument generated kernels: address")
       ->each([this](const std::string& what) {
@@ -86,6 +87,11 @@ void CompileFlags::AddVerify(CLI::App& app) {
       "Of a compiled module: compare its parameters with their checksum, too, which reads all of them");
 }
 
+std::shared_ptr<const KernelCache> DefaultKernelCache() {
+  const std::string folder = KernelCache::DefaultFolder();
+  return folder.empty() ? nullptr : std::make_shared<KernelCache>(folder);
+}
+
 std::vector<Target> CompileFlags::Targets() const { return ParseTargets(target.empty() ? "host" : target); }
 
 CompileOptions CompileFlags::Options() const {
@@ -107,6 +113,7 @@ CompileOptions CompileFlags::Options(const Target& one) const {
   options.print_sink = [](const std::string& text) { fmt::print("{}\n", text); };
   options.dump_dir = dump_dir;
   options.reproducer = reproducer;
+  if (!no_cache) options.cache = DefaultKernelCache();
   return options;
 }
 

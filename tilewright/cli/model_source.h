@@ -30,6 +30,7 @@ struct CompileFlags {
   std::vector<std::string> print_after;
   std::string dump_dir, reproducer;
   bool verify_parameters = false;  ///< of module files
+  bool no_cache = false;
 
   void Add(CLI::App& app);
   /// --verify, of commands that load modules.
@@ -43,6 +44,9 @@ struct CompileFlags {
   /// Dims for the run: a compiled module takes them only then, a model has had them when it was compiled.
   std::map<std::string, int64_t> RunDims(const std::string& path) const;
 };
+
+/// The cache that all commands use; null when there is no folder for it.
+std::shared_ptr<const KernelCache> DefaultKernelCache();
 
 /// Whether the file is a compiled module (by content).
 bool IsModuleFile(const std::string& path);

@@ -9,54 +9,6 @@
 
 namespace tilewright {
 
-namespace {
-
-bool SameIndices(const std::vector<Expr>& a, const std::vector<Expr>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](const Expr& x, const Expr& y) { return StructuralEqual(x, y); });
-}
-
-/// Whether a kernel (scheduled stage) may write `result` in the memory of `argument`: only one statement
-/// touches either, and to write an element it reads the same element alone. Blocks write each element once,
-/// so that what is read has not been written yet.
-class InPlaceCheck {
- public:
-  InPlaceCheck(const Buffer& argument, const Buffer& result) : argument_(argument), result_(result) {}
-
-  bool Run(const Stmt& body) {
-    Visit(body);
-    return stores_ == 1 && fits_;
-  }
-
- private:
-  void Visit(const Stmt& s) {
-    auto* store = s.As<StoreNode>();
-    if (store && store->buffer == result_) {
-      ++stores_;
-      fits_ = fits_ && !store->predicate;
-      CheckLoads(store->value, &store->indices);
-      for (const Expr& i : store->indices) CheckLoads(i, nullptr);
-      return;
-    }
-    fits_ = fits_ && !(store && store->buffer == argument_);
-    ForEachExpr(s, [&](const Expr& e) { CheckLoads(e, nullptr); });
-    ForEachChild(s, [&](const Stmt& child) { Visit(child); });
-  }
-
-  void CheckLoads(const Expr& e, const std::vector<Expr>* indices) {
-    if (auto* load = e.As<LoadNode>(); load && (load->buffer == argument_ || load->buffer == result_)) {
-      fits_ = fits_ && indices && load->buffer == argument_ && SameIndices(load->indices, *indices);
-    }
-    ForEachChild(e, [&](const Expr& child) { CheckLoads(child, indices); });
-  }
-
-  Buffer argument_, result_;
-  int stores_ = 0;
-  bool fits_ = true;
-};
-
-}  // namespace
-
 // ---- Updates
 
 Value ProgramBuilder::UpdatedBy(const Binding& b) const {
@@ -164,7 +116,6 @@ bool ProgramBuilder::MayTakeDonor(size_t i) {
     return Root(updated) == donor;
   }
   const KernelUnit& unit = kernels_.units()[unit_of_.at(call->callee)];
-  const auto& buffers = unit.scheduled->buffers;
   const Value result = Root(block.results[i]);
   const auto at =
       std::find_if(call->args.begin(), call->args.end(), [&](const Value& v) { return Root(v) == donor; }) -
@@ -172,7 +123,7 @@ bool ProgramBuilder::MayTakeDonor(size_t i) {
   const auto to = std::find(first->results.begin(), first->results.end(), result) - first->results.begin();
   if (size_t(to) == first->results.size())
     return false;  // an update behind it is not the one that is written
-  return InPlaceCheck(buffers[size_t(at)], buffers[call->args.size() + size_t(to)]).Run(unit.scheduled->body);
+  return unit.in_place[size_t(at) * first->results.size() + size_t(to)];
 }
 
 void ProgramBuilder::OrderCopies() {

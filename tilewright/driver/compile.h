@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tilewright/codegen/llvm/codegen.h"
+#include "tilewright/driver/kernel_cache.h"
 #include "tilewright/driver/phase.h"
 #include "tilewright/graph/printer.h"
 #include "tilewright/ir/pass.h"
@@ -47,6 +48,9 @@ struct CompileOptions {
   /// Inputs that give their memory to outputs of the same type, by name: the output of one run is the input
   /// of the next. Error TW3102 for what does not fit.
   std::vector<std::pair<std::string, std::string>> donate;
+  /// Where compiled kernels are kept from one compilation to the next; null: nowhere. The module is the same
+  /// with it and without. Not used where intermediate forms are asked for.
+  std::shared_ptr<const KernelCache> cache;
   int threads = 0;  ///< of the compiler; 0: as many as the machine offers
 };
 
@@ -61,13 +65,13 @@ struct MemorySummary {
 struct CompiledModel {
   std::string name;
   Target target;
-  IRModule module;            ///< after the last phase that ran; kernels included
+  IRModule module;            ///< after the last phase that ran; kernels included, unless they were cached
   bool kernels_only = false;  ///< compiled from functions without a @main that calls them: no program
   std::map<std::string, NDArray> unbound;  ///< values of @main's parameters, before they are constants
   runtime::Program program;
   NDArray parameters;              ///< u8; one blob, in the program's layout
   std::vector<int64_t> constants;  ///< where in it each constant begins, ascending
-  std::vector<PrimFunc> kernels;   ///< lowered, in the order of Program::kernels
+  std::vector<PrimFunc> kernels;   ///< lowered, in the order of Program::kernels; without bodies if cached
   std::vector<ObjectCode> objects;
   MemorySummary memory;
   std::map<std::string, int> operators;  ///< of the imported graph, with counts

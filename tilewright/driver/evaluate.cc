@@ -67,6 +67,7 @@ ConstantEvaluator ConstantEvaluatorFor(const CompileOptions& options) {
   CompileOptions local;
   local.threads = options.threads;
   local.verify_each = options.verify_each;
+  local.cache = options.cache;
   return [local](const GraphFunction& f) {
     IRModule module;
     module.Set(f);

@@ -7,9 +7,12 @@
 #include <thread>
 
 #include "tilewright/codegen/llvm/codegen.h"
+#include "tilewright/driver/in_place.h"
+#include "tilewright/driver/unit_codec.h"
 #include "tilewright/graph/lower_function.h"
 #include "tilewright/graph/op_def.h"
 #include "tilewright/ir/printer.h"
+#include "tilewright/runtime/checksum.h"
 #include "tilewright/schedule/rules/rules.h"
 
 namespace tilewright {
@@ -82,12 +85,37 @@ Expr CountFlops(const GraphFunction& f) {
   return total;
 }
 
-/// An identifier from operator names, short enough for symbol tables.
-std::string KernelName(size_t index, const std::string& operators) {
-  std::string name = fmt::format("k{}_", index);
+/// An identifier from operator names, short enough for symbol tables, and what tells apart kernels of the
+/// same operators.
+std::string KernelName(const std::string& operators, const std::string& text) {
+  std::string name;
   for (char c : operators.substr(0, 48))
     name += std::isalnum(static_cast<unsigned char>(c)) ? char(std::tolower(c)) : '_';
-  return name;
+  const uint64_t digest = runtime::ComputeChecksum(std::as_bytes(std::span(text)));
+  return name + fmt::format("_{:08x}", uint32_t(digest >> 32));
+}
+
+void ScheduleUnit(KernelUnit& unit, const Target& target) {
+  Schedule schedule(unit.unscheduled);
+  ApplyRules(schedule, {target, unit.constant_args});
+  unit.scheduled = schedule.func();
+  unit.trace = schedule.trace();
+  unit.prepare = schedule.prepare();
+  unit.in_place = InPlacePairs(unit.scheduled);
+}
+
+ObjectCode CodeOf(const LoweredKernels& lowered, const Target& target) {
+  std::vector<PrimFunc> kernels;
+  for (const KernelLaunch& launch : lowered.launches) kernels.push_back(launch.kernel);
+  return CompileKernels(kernels, target);
+}
+
+/// Code of a unit that was cached without: no program had launched it.
+ObjectCode CodeAnew(const KernelUnit& cached, const Target& target) {
+  KernelUnit unit = cached;
+  unit.unscheduled = LowerFunction(unit.graph);
+  ScheduleUnit(unit, target);
+  return CodeOf(LowerPrimFunc(unit.scheduled, target), target);
 }
 
 }  // namespace
@@ -96,10 +124,13 @@ size_t KernelSet::Add(const GraphFunction& f, std::vector<bool> constant_args) {
   auto [it, fresh] = by_text_.try_emplace(CanonicalText(f, constant_args), units_.size());
   if (fresh) {
     KernelUnit unit;
-    unit.graph = f;
     unit.constant_args = std::move(constant_args);
     unit.operators = OperatorNames(f);
     unit.flops = CountFlops(f);
+    GraphFunctionNode named = *f;
+    named.name = KernelName(unit.operators, it->first);
+    while (!names_.insert(named.name).second) named.name += "x";
+    unit.graph = GraphFunction(std::move(named));
     units_.push_back(std::move(unit));
   }
   return it->second;
@@ -114,12 +145,30 @@ size_t KernelSet::AddKernel(const PrimFunc& f, std::vector<bool> constant_args) 
   return units_.size() - 1;
 }
 
+void KernelSet::LoadCached(const KernelCache& cache, const Target& target, int threads) {
+  ParallelFor(units_.size(), threads, [&](size_t i) {
+    if (!units_[i].graph) return;
+    if (const auto bytes = cache.Load(UnitKey(units_[i], target))) DecodeUnit(*bytes, units_[i]);
+  });
+}
+
+void KernelSet::StoreCached(const KernelCache& cache, const Target& target, int threads) const {
+  std::atomic<bool> stored{false};
+  ParallelFor(units_.size(), threads, [&](size_t i) {
+    const KernelUnit& unit = units_[i];
+    if (!unit.graph || (unit.cached && !unit.code_is_new)) return;
+    const auto bytes = EncodeUnit(unit);
+    if (!bytes) return;
+    cache.Store(UnitKey(unit, target), *bytes);
+    stored = true;
+  });
+  if (stored) cache.Trim();
+}
+
 void KernelSet::LowerFunctions(KernelLog& log) {
   for (size_t i = 0; i < units_.size(); ++i) {
     KernelUnit& unit = units_[i];
-    GraphFunctionNode named = *unit.graph;
-    named.name = KernelName(i, unit.operators);
-    unit.graph = GraphFunction(std::move(named));
+    if (unit.cached) continue;
     log.Unit(i, [&] {
       log.Before(i, "LowerFunctions", unit.graph);
       unit.unscheduled = LowerFunction(unit.graph);
@@ -132,13 +181,10 @@ void KernelSet::ScheduleAll(const Target& target, int threads, KernelLog& log, c
   std::atomic<size_t> count{0};
   ParallelFor(units_.size(), threads, [&](size_t i) {
     KernelUnit& unit = units_[i];
+    if (unit.cached) return;
     log.Unit(i, [&] {
       log.Before(i, "Schedule", unit.unscheduled);
-      Schedule schedule(unit.unscheduled);
-      ApplyRules(schedule, {target, unit.constant_args});
-      unit.scheduled = schedule.func();
-      unit.trace = schedule.trace();
-      unit.prepare = schedule.prepare();
+      ScheduleUnit(unit, target);
       log.After(i, "Schedule", unit.scheduled);
     });
     if (done) done(++count);
@@ -149,10 +195,32 @@ void KernelSet::LowerKernels(const Target& target, int threads, const LowerOptio
                              const Done& done) {
   std::atomic<size_t> count{0};
   ParallelFor(units_.size(), threads, [&](size_t i) {
-    log.Unit(
-        i, [&] { units_[i].lowered = LowerPrimFunc(units_[i].scheduled, target, log.Reporting(i, range)); });
+    KernelUnit& unit = units_[i];
+    if (unit.cached) return;
+    log.Unit(i, [&] { unit.lowered = LowerPrimFunc(unit.scheduled, target, log.Reporting(i, range)); });
     if (done) done(++count);
   });
+}
+
+std::vector<ObjectCode> KernelSet::GenerateCode(const std::vector<PrimFunc>& kernels, const Target& target,
+                                                int threads) {
+  std::unordered_set<const PrimFuncNode*> wanted;
+  for (const PrimFunc& kernel : kernels) wanted.insert(kernel.get());
+  std::vector<KernelUnit*> launched;
+  for (KernelUnit& unit : units_) {
+    const auto& launches = unit.lowered.launches;
+    if (std::ranges::any_of(launches, [&](auto& l) { return wanted.contains(l.kernel.get()); }))
+      launched.push_back(&unit);
+  }
+  ParallelFor(launched.size(), threads, [&](size_t i) {
+    KernelUnit& unit = *launched[i];
+    if (!unit.code.bytes.empty()) return;
+    unit.code = unit.cached ? CodeAnew(unit, target) : CodeOf(unit.lowered, target);
+    unit.code_is_new = true;
+  });
+  std::vector<ObjectCode> objects;
+  for (const KernelUnit* unit : launched) objects.push_back(unit->code);
+  return objects;
 }
 
 }  // namespace tilewright

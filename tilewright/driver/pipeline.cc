@@ -137,13 +137,18 @@ class Pipeline {
     for (const PreparedConstant& c : built.constants) model_.constants.push_back(c.offset);
     if (GenerateCode()) return;
     Timed("PrepareConstants", [&] {
-      model_.parameters = PrepareConstants(built.constants, built.parameter_bytes, options_.threads);
+      model_.parameters = PrepareConstants(built.constants, built.parameter_bytes, options_.threads,
+                                           UsesCache() ? options_.cache.get() : nullptr);
     });
     Finished(Phase::kPackage);
   }
 
   /// From fused functions to lowered kernels. True when compilation ends here.
   bool KernelSteps() {
+    if (UsesCache()) {
+      Timed("LoadCachedKernels",
+            [&] { kernels_.LoadCached(*options_.cache, options_.target, options_.threads); });
+    }
     ForKernels("LowerFunctions", [&](KernelLog& log) { kernels_.LowerFunctions(log); });
     ShowKernels(
         [](const KernelUnit& u) { return std::vector{WithConstantArgs(u.unscheduled, u.constant_args)}; });
@@ -180,6 +185,15 @@ class Pipeline {
     });
   }
 
+  /// Whether only the result is asked for: with the cache, most passes see no kernel.
+  bool UsesCache() const {
+    return options_.cache && !model_.kernels_only &&
+           CodeGeneratorOf(options_.target) == CodeGenerator::kLlvm &&
+           options_.stop_after.value_or(Phase::kPackage) == Phase::kPackage &&
+           options_.stop_after_pass.empty() && options_.start_at.empty() && options_.print_after.empty() &&
+           options_.dump_dir.empty() && !options_.verify_each;
+  }
+
   bool GenerateCode() {
     if (passes_.Enter("GenerateCode")) {
       if (CodeGeneratorOf(options_.target) == CodeGenerator::kNone) {
@@ -190,8 +204,12 @@ class Pipeline {
       Timed("GenerateCode", [&] {
         // Sources are written when the model is packaged.
         if (model_.kernels.empty() || CodeGeneratorOf(options_.target) == CodeGenerator::kC) return;
-        model_.objects = CompileKernelGroups(model_.kernels, options_.target, {.threads = options_.threads});
+        model_.objects = kernels_.GenerateCode(model_.kernels, options_.target, options_.threads);
       });
+      if (UsesCache()) {
+        Timed("StoreCachedKernels",
+              [&] { kernels_.StoreCached(*options_.cache, options_.target, options_.threads); });
+      }
       if (CodeGeneratorOf(options_.target) == CodeGenerator::kC) {
         passes_.Show("GenerateCode", [&] { return KernelCText(model_.kernels); }, "c");
       } else {
@@ -245,6 +263,7 @@ class Pipeline {
       if (f->kind == FunctionKind::kGraph) shown.Set(f);
     }
     for (const KernelUnit& u : kernels_.units()) {
+      if (u.cached) continue;  // it has code, and nothing to look at
       for (const PrimFunc& f : functions(u)) {
         if (f) shown.Set(f);
       }

@@ -4,76 +4,137 @@
 #include <cstring>
 
 #include "tilewright/codegen/llvm/jit.h"
+#include "tilewright/runtime/byte_io.h"
+#include "tilewright/runtime/checksum.h"
 #include "tilewright/runtime/kernel_abi.h"
 #include "tilewright/schedule/rules/rules.h"
-#include "tilewright/tir/compare.h"
+#include "tilewright/tir/parser.h"
 
 namespace tilewright {
 
 namespace {
 
-/// The distinct prepare functions, scheduled and lowered; many layers share one.
-struct PrepareKernels {
-  std::vector<LoweredKernels> lowered;
-  std::unordered_map<const PrimFuncNode*, size_t> index;
+/// One call of compiled code.
+struct PrepareCall {
+  std::string symbol;
+  std::vector<bool> written;  ///< per buffer: the destination, else the source
+  int64_t chunks = 1;
 };
 
-PrepareKernels LowerPrepares(const std::vector<PreparedConstant>& constants, const Target& target) {
-  PrepareKernels kernels;
-  std::unordered_multimap<uint64_t, std::pair<PrimFunc, size_t>> known;
-  for (const PreparedConstant& c : constants) {
-    if (!c.prepare || kernels.index.contains(c.prepare.get())) continue;
-    const uint64_t hash = StructuralHash(c.prepare);
-    auto [begin, end] = known.equal_range(hash);
-    auto same = std::find_if(begin, end, [&](auto& k) { return StructuralEqual(k.second.first, c.prepare); });
-    if (same != end) {
-      kernels.index[c.prepare.get()] = same->second.second;
-      continue;
-    }
-    PrimFuncNode named = *c.prepare.get();
-    named.name = fmt::format("prepare{}", kernels.lowered.size());
-    PrimFunc f(std::move(named));
-    Schedule schedule(f);
-    ApplyRules(schedule, {target, std::vector<bool>(f->buffers.size(), false)});
-    known.emplace(hash, std::pair(c.prepare, kernels.lowered.size()));
-    kernels.index[c.prepare.get()] = kernels.lowered.size();
-    kernels.lowered.push_back(LowerPrimFunc(schedule.func(), target));
+/// A compiled prepare function.
+struct PrepareCode {
+  std::string text;  ///< of the function, under a name of its own
+  std::vector<PrepareCall> calls;
+  ObjectCode object;
+};
+
+void Compile(PrepareCode& code, const Target& host) {
+  PrimFunc f = ParsePrimFunc(code.text);
+  Schedule schedule(f);
+  ApplyRules(schedule, {host, std::vector<bool>(f->buffers.size(), false)});
+  const LoweredKernels lowered = LowerPrimFunc(schedule.func(), host);
+  TW_CHECK(lowered.workspaces.empty(), "prepare function {} needs a workspace", f.name());
+  std::vector<PrimFunc> kernels;
+  for (const KernelLaunch& launch : lowered.launches) {
+    TW_CHECK(!launch.workspace_bytes, "prepare function {} needs private memory", f.name());
+    PrepareCall call{launch.kernel.name(), {}, AsInt(launch.num_chunks).value()};
+    for (size_t i = 0; i < launch.args.size(); ++i)
+      call.written.push_back(i + size_t(launch.kernel->num_outputs) >= launch.args.size());
+    code.calls.push_back(std::move(call));
+    kernels.push_back(launch.kernel);
   }
-  return kernels;
+  code.object = CompileKernels(kernels, host);
 }
 
-/// Runs all launches of a prepare function from `source` into `destination`.
-void RunPrepare(const LoweredKernels& kernels, const JitModule& code, const PrimFunc& prepare,
-                const void* source, void* destination) {
-  TW_CHECK(kernels.workspaces.empty(), "prepare function {} needs a workspace", prepare.name());
-  for (const KernelLaunch& launch : kernels.launches) {
-    TW_CHECK(!launch.workspace_bytes, "prepare function {} needs private memory", prepare.name());
-    std::vector<void*> buffers;
-    for (size_t i = 0; i < launch.args.size(); ++i) {
-      const bool written = i + size_t(launch.kernel->num_outputs) >= launch.args.size();
-      buffers.push_back(written ? destination : const_cast<void*>(source));
-    }
-    auto function = reinterpret_cast<tw_kernel>(code.Find(launch.kernel.name()));
-    function(buffers.data(), nullptr, 0, AsInt(launch.num_chunks).value(), nullptr);
+std::string Encode(const PrepareCode& code) {
+  runtime::ByteWriter out;
+  out.PutCount(code.calls.size());
+  for (const PrepareCall& call : code.calls) {
+    out.PutString(call.symbol);
+    out.Put(call.chunks);
+    out.PutCount(call.written.size());
+    for (bool written : call.written) out.Put(uint8_t(written));
   }
+  out.PutString(code.object.bytes);
+  return std::string(reinterpret_cast<const char*>(out.bytes().data()), out.size());
 }
+
+/// False, with the code unchanged, when the bytes are not of a prepare function.
+bool Decode(const std::string& bytes, PrepareCode& code) {
+  PrepareCode decoded{code.text, {}, {}};
+  try {
+    runtime::ByteReader in(std::as_bytes(std::span(bytes)), "cached kernel");
+    for (size_t n = in.GetCount(16); n > 0; --n) {
+      PrepareCall call{in.GetString(), {}, in.Get<int64_t>()};
+      for (size_t k = in.GetCount(1); k > 0; --k) call.written.push_back(in.Get<uint8_t>() != 0);
+      decoded.object.symbols.push_back(call.symbol);
+      decoded.calls.push_back(std::move(call));
+    }
+    decoded.object.bytes = in.GetString();
+    in.ExpectEnd();
+  } catch (const runtime::RuntimeError&) {
+    return false;
+  }
+  code = std::move(decoded);
+  return true;
+}
+
+/// The distinct prepare functions, compiled; many layers share one.
+class PrepareSet {
+ public:
+  PrepareSet(const std::vector<PreparedConstant>& constants, int threads, const KernelCache* cache) {
+    for (const PreparedConstant& c : constants) {
+      if (c.prepare) Add(c.prepare);
+    }
+    // Preparation happens here and now, so its code is for this machine, whatever the model is compiled for.
+    const Target host = Target::Host();
+    ParallelFor(codes_.size(), threads, [&](size_t i) {
+      const std::string key = "prepare " + host.ToString() + "\n" + codes_[i].text;
+      if (const auto known = cache ? cache->Load(key) : std::nullopt; known && Decode(*known, codes_[i]))
+        return;
+      Compile(codes_[i], host);
+      if (cache) cache->Store(key, Encode(codes_[i]));
+    });
+    std::vector<ObjectCode> objects;
+    for (const PrepareCode& code : codes_) objects.push_back(code.object);
+    if (!objects.empty()) module_ = JitModule::Load(objects);
+  }
+
+  /// Runs all calls of a prepare function from `source` into `destination`.
+  void Run(const PrimFunc& prepare, const void* source, void* destination) const {
+    for (const PrepareCall& call : codes_[index_.at(prepare.get())].calls) {
+      std::vector<void*> buffers;
+      for (bool written : call.written) buffers.push_back(written ? destination : const_cast<void*>(source));
+      auto function = reinterpret_cast<tw_kernel>(module_->Find(call.symbol));
+      function(buffers.data(), nullptr, 0, call.chunks, nullptr);
+    }
+  }
+
+ private:
+  void Add(const PrimFunc& prepare) {
+    auto [it, fresh] = index_.try_emplace(prepare.get(), codes_.size());
+    if (!fresh) return;
+    PrimFuncNode named = *prepare;
+    named.name = "prepare";
+    std::string text = ToString(PrimFunc(named));
+    const auto [same, is_new] = by_text_.try_emplace(text, codes_.size());
+    it->second = same->second;
+    if (!is_new) return;
+    named.name = fmt::format("prepare_{:016x}", runtime::ComputeChecksum(std::as_bytes(std::span(text))));
+    codes_.push_back({ToString(PrimFunc(std::move(named))), {}, {}});
+  }
+
+  std::vector<PrepareCode> codes_;
+  std::unordered_map<std::string, size_t> by_text_;
+  std::unordered_map<const PrimFuncNode*, size_t> index_;
+  std::optional<JitModule> module_;
+};
 
 }  // namespace
 
-NDArray PrepareConstants(const std::vector<PreparedConstant>& constants, int64_t parameter_bytes,
-                         int threads) {
-  // Preparation happens here and now, so its code is for this machine, whatever the model is compiled for.
-  const Target host = Target::Host();
-  PrepareKernels kernels = LowerPrepares(constants, host);
-  std::vector<PrimFunc> functions;
-  for (const LoweredKernels& k : kernels.lowered) {
-    for (const KernelLaunch& launch : k.launches) functions.push_back(launch.kernel);
-  }
-  std::optional<JitModule> code;
-  if (!functions.empty()) {
-    std::vector<ObjectCode> objects = CompileKernelGroups(functions, host, {.threads = threads});
-    code = JitModule::Load(objects);
-  }
+NDArray PrepareConstants(const std::vector<PreparedConstant>& constants, int64_t parameter_bytes, int threads,
+                         const KernelCache* cache) {
+  const PrepareSet prepares(constants, threads, cache);
   NDArray blob = NDArray::Empty(kU8, {parameter_bytes});
   char* base = static_cast<char*>(blob.mutable_data());
   ParallelFor(constants.size(), threads, [&](size_t i) {
@@ -82,8 +143,7 @@ NDArray PrepareConstants(const std::vector<PreparedConstant>& constants, int64_t
       // Kernels rely on the alignment of memory of ours; data in a model file have what the file gives.
       const bool aligned = reinterpret_cast<uintptr_t>(c.source.data()) % TW_MEMORY_ALIGNMENT == 0;
       const NDArray source = aligned ? c.source : c.source.Copy();
-      RunPrepare(kernels.lowered[kernels.index.at(c.prepare.get())], *code, c.prepare, source.data(),
-                 base + c.offset);
+      prepares.Run(c.prepare, source.data(), base + c.offset);
     } else {
       TW_CHECK(c.source.bytes() == c.bytes, "constant of {} bytes where {} are read", c.source.bytes(),
                c.bytes);
