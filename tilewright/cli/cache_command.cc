@@ -15,7 +15,8 @@ void ShowCache(bool clear, bool json) {
     throw Error("TW4009", "there is no folder for the kernel cache", "",
                 {"set TILEWRIGHT_CACHE_DIR, XDG_CACHE_HOME or HOME"});
   }
-  if (clear) cache->Clear();
+  if (clear && !cache->Clear())
+    throw Error("TW1006", fmt::format("not all of '{}' can be removed", cache->folder()));
   const KernelCache::Usage usage = cache->Measure();
   if (json) {
     nlohmann::ordered_json out;

@@ -203,12 +203,14 @@ KernelCache::Usage KernelCache::Measure() const {
   return usage;
 }
 
-void KernelCache::Clear() const {
+bool KernelCache::Clear() const {
+  bool all = true;
   for (const Entry& e : EntriesOf(folder_)) {
     std::error_code error;
     fs::remove(e.path, error);
-    if (error) throw Error("TW1006", fmt::format("cannot remove '{}': {}", e.path.string(), error.message()));
+    all &= !error;
   }
+  return all;
 }
 
 }  // namespace tilewright

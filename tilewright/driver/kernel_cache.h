@@ -45,8 +45,8 @@ class KernelCache {
     int64_t bytes = 0;
   };
   Usage Measure() const;
-  /// Removes all entries; what else lies in the folder stays. Error TW1006 when one cannot be removed.
-  void Clear() const;
+  /// Removes all entries; what else lies in the folder stays. False when one cannot be removed.
+  bool Clear() const;
 
  private:
   std::string PathOf(const std::string& key) const;

@@ -45,7 +45,7 @@ TEST_F(KernelCacheTest, KeepsValuesByTheirKeys) {
   cache.Store("a", "three");
   EXPECT_EQ(KernelCache(folder_ + "/deeper").Load("a"), "three");
   EXPECT_EQ(cache.Measure().entries, 2);
-  cache.Clear();
+  EXPECT_TRUE(cache.Clear());
   EXPECT_EQ(cache.Measure().entries, 0);
   EXPECT_EQ(cache.Load("a"), std::nullopt);
 }

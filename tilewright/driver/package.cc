@@ -47,14 +47,17 @@ class SharedParameters {
  private:
   /// The offset of a block of this content.
   uint64_t Place(std::span<const std::byte> bytes) {
-    const uint64_t checksum = runtime::ComputeChecksum(bytes);
-    auto [it, end] = known_.equal_range(checksum);
+    // What differs mostly differs at once; what does not is compared.
+    constexpr size_t kLooked = 4096;
+    const uint64_t digest =
+        runtime::ComputeChecksum(bytes.first(std::min(bytes.size(), kLooked))) + bytes.size();
+    auto [it, end] = known_.equal_range(digest);
     for (; it != end; ++it) {
       const runtime::ParameterBlock& block = image_.parameters[it->second];
       if (std::ranges::equal(block.bytes, bytes)) return block.offset;
     }
     const uint64_t offset = image_.parameter_bytes;
-    known_.emplace(checksum, image_.parameters.size());
+    known_.emplace(digest, image_.parameters.size());
     image_.parameters.push_back({offset, bytes});
     image_.parameter_bytes =
         (offset + bytes.size() + TW_MEMORY_ALIGNMENT - 1) / TW_MEMORY_ALIGNMENT * TW_MEMORY_ALIGNMENT;
@@ -62,7 +65,8 @@ class SharedParameters {
   }
 
   runtime::ModuleImage& image_;
-  std::unordered_multimap<uint64_t, size_t> known_;  ///< blocks by checksum
+  std::unordered_multimap<uint64_t, size_t>
+      known_;  ///< blocks by a digest of how they begin, and their sizes
 };
 
 struct Variant {

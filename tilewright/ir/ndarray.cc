@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/ir/ndarray.h"
 
+#include <sys/mman.h>
+
 #include <bit>
 #include <cmath>
 #include <cstdlib>
@@ -12,6 +14,7 @@ namespace tilewright {
 namespace {
 
 constexpr int64_t kAlignment = 64;
+constexpr size_t kHugePage = size_t(2) << 20;
 constexpr int64_t kMaxBytes = int64_t(1) << 39;
 
 void CheckElementType(DataType t) {
@@ -25,6 +28,19 @@ void CheckElementType(DataType t) {
 
 std::string ShapeText(const std::vector<int64_t>& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+/// Null when there is no memory.
+void* Allocate(size_t bytes) {
+  if (bytes < 2 * kHugePage)
+    return std::aligned_alloc(kAlignment, (bytes + kAlignment) / kAlignment * kAlignment);
+  // Weights are written once, from end to end: with ordinary pages, most of that is asking the system for one
+  // after the other.
+  void* memory = nullptr;
+  if (posix_memalign(&memory, kHugePage, bytes) != 0) return nullptr;
+  madvise(memory, bytes / kHugePage * kHugePage,
+          MADV_HUGEPAGE);  // where the system has none, nothing is lost
+  return memory;
 }
 
 template <class T>
@@ -98,9 +114,8 @@ NDArray NDArray::Empty(DataType dtype, std::vector<int64_t> shape) {
   a.dtype_ = dtype;
   a.size_ = CheckedSize(shape, dtype.element_bytes());
   a.shape_ = std::move(shape);
-  const size_t rounded = (size_t(a.bytes()) + kAlignment) / kAlignment * kAlignment;
   // A size beyond any machine's memory is refused here: sanitizers abort on it instead of returning null.
-  void* memory = a.bytes() < kMaxBytes ? std::aligned_alloc(kAlignment, rounded) : nullptr;
+  void* memory = a.bytes() < kMaxBytes ? Allocate(size_t(a.bytes())) : nullptr;
   if (!memory) {
     throw Error("TW1010", fmt::format("no memory for {} bytes, an array {}{}", a.bytes(), dtype.ToString(),
                                       ShapeText(a.shape_)));
