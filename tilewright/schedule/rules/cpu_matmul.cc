@@ -70,12 +70,16 @@ class MatMulRule {
     blocks_ = IsolateProduct(s_, product_);
     if (open_rows_) PadFromLast(3, tile_.rows);
     if (open_columns_) PadFromLast(2, width_);
+    unit_ = PanelsOfUnit();
     TileOutput();
-    for (const RowPart& part : open_rows_ ? OpenRows() : KnownRows()) {
+    for (const RowPart& part : open_rows_ ? OpenRows() : unit_ > 1 ? RowsOfRuns() : KnownRows()) {
       if (!open_rows_ || part.rows > 1 || !TileRow(part)) TileProduct(part);
     }
     // The last tiles become parts of their own, rows first: parts of columns hold copies of both.
-    if (!split_rows_ && !open_rows_) SeparateLastTile(s_, row_tiles_, Row().dom.extent, tile_.rows);
+    if (!split_rows_ && !open_rows_) {
+      if (run_tiles_) SeparateLastTile(s_, *run_tiles_, Row().dom.extent, tile_.rows);
+      SeparateLastTile(s_, row_tiles_, Row().dom.extent, tile_.rows);
+    }
     std::vector<LoopRef> panels = {panels_};
     if (open_columns_) panels = SeparateLastTile(s_, panels_, Column().dom.extent, width_);
     Parallelise(panels);
@@ -115,7 +119,8 @@ class MatMulRule {
       batch *= AsInt(node_.iter_vars[i].dom.extent).value_or(1);
     TileSpace space{.rows = rows_,
                     .vectors = (columns + lanes_ - 1) / lanes_,
-                    .depth = AsInt(DepthVar().dom.extent).value_or(kTypicalExtent) / (dot_ ? kDotWays : 1)};
+                    .depth = AsInt(DepthVar().dom.extent).value_or(kTypicalExtent) / (dot_ ? kDotWays : 1),
+                    .row_bytes = RowBytes()};
     tile_ = ChooseTile(space, context_.target);
     // Tiles of rows are parallel work where the columns do not fill the cores; then all must be whole.
     const int64_t units = batch * (space.vectors / tile_.vectors);
@@ -128,6 +133,18 @@ class MatMulRule {
     // The fewest that keep the pipes busy: what one row costs less than in a whole tile.
     if (const int64_t few = LeastRows(tile_.vectors, context_.target); open_rows_ && few < tile_.rows)
       few_rows_ = few;
+  }
+
+  /// From a row of the operand that is broadcast to the next, 0 where that is not known.
+  int64_t RowBytes() const {
+    for (const BufferRegion& r : node_.reads) {
+      if (r.buffer.shape().empty() || !UsesVar(r.region.back().min, DepthVar().var)) continue;
+      const auto row = AsInt(r.buffer.shape().back());
+      for (const Range& range : r.region) {
+        if (row && UsesVar(range.min, Row().var)) return *row * r.buffer.dtype().bytes();
+      }
+    }
+    return 0;
   }
 
   /// Vectors as wide as divides the columns, down to half of a register; below, columns are padded to whole
@@ -190,14 +207,18 @@ class MatMulRule {
     }
     outer_ = {loops.begin(), loops.end() - 2};
     std::vector<LoopRef> i = s_.Split(loops[outer_.size()], {Expr(nullptr), Expr(tile_.rows)});
-    std::vector<LoopRef> j = s_.Split(loops.back(), {Expr(nullptr), Expr(tile_.vectors), Expr(lanes_)});
+    std::vector<Expr> cuts = {Expr(nullptr), Expr(tile_.vectors), Expr(lanes_)};
+    if (unit_ > 1) cuts.insert(cuts.begin() + 1, Expr(unit_));
+    const std::vector<LoopRef> j = s_.Split(loops.back(), cuts);
+    const LoopRef vectors = j[j.size() - 2], lanes = j.back();
     panels_ = j[0];
     row_tiles_ = i[0];
     std::vector<LoopRef> order = outer_;
-    order.insert(order.end(), {panels_, row_tiles_, i[1], j[1], j[2]});
+    order.insert(order.end(), j.begin(), j.end() - 2);
+    order.insert(order.end(), {row_tiles_, i[1], vectors, lanes});
     s_.Reorder(order);
-    s_.Vectorize(j[2]);
-    s_.Unroll(j[1]);
+    s_.Vectorize(lanes);
+    s_.Unroll(vectors);
     if (!open_rows_) s_.Unroll(i[1]);
   }
 
@@ -211,6 +232,45 @@ class MatMulRule {
   std::vector<RowPart> KnownRows() {
     ComputeAtTile(s_, blocks_, row_tiles_, lanes_);
     return {{blocks_, row_tiles_, tile_.rows}};
+  }
+
+  /// Neighbouring panels that are one unit of parallel work, which takes the runs one after the other: 1, or
+  /// more where the rows of the whole depth would not stay in the second level of cache from panel to panel,
+  /// while those of a run do.
+  int64_t PanelsOfUnit() const {
+    if (!blocks_.total || open_rows_ || open_columns_ || split_rows_ || !packed_ || rows_ <= tile_.rows)
+      return 1;
+    const int64_t bytes = packed_.dtype().bytes(), cache = context_.target.CacheBytes(2);
+    const int64_t run = *AsInt(DepthVar().dom.extent), depth = *AsInt(node_.iter_vars[0].dom.extent) * run;
+    if ((rows_ + 2 * width_) * depth * bytes <= cache) return 1;
+    const int64_t panels = *AsInt(Column().dom.extent) / width_;
+    int64_t best = 1;
+    for (int64_t n = 2; n <= panels; ++n) {
+      if (panels % n || !FillsCores(panels / n, context_.target)) continue;
+      const int64_t totals = rows_ * width_ * n;
+      if (((rows_ + 2 * width_) * run + totals) * bytes <= cache / 2) best = n;
+    }
+    return best;
+  }
+
+  /// The total of all rows of a unit's panels stays in the second level of cache, run after run is added to
+  /// it.
+  std::vector<RowPart> RowsOfRuns() {
+    const BlockRef total = *blocks_.total;
+    s_.ComputeAt(total, panels_);
+    const std::vector<LoopRef> own = s_.GetLoops(total);
+    const LoopRef run = own.back();
+    const std::vector<LoopRef> i = s_.Split(own[own.size() - 3], {Expr(nullptr), Expr(tile_.rows)});
+    const std::vector<LoopRef> j =
+        s_.Split(own[own.size() - 2], {Expr(nullptr), Expr(tile_.vectors), Expr(lanes_)});
+    s_.Reorder({run, j[0], i[0], i[1], j[1], j[2]});
+    s_.Vectorize(j[2]);
+    s_.Unroll(j[1]);
+    s_.Unroll(i[1]);
+    s_.ComputeAt(product_, i[0]);
+    s_.DecomposeReduction(total, run);
+    panel_ = j[0], run_tiles_ = i[0];
+    return {{blocks_, i[0], tile_.rows}};
   }
 
   /// Three parts: whole tiles; a last one that is not whole; in its place, where it would have few rows only,
@@ -336,7 +396,7 @@ class MatMulRule {
       const int64_t step = width_ * packed_.dtype().bytes() * steps;
       s_.Prefetch(product, packed_, k, std::max<int64_t>(1, kBytesAhead / step), 2);
     } else if (WantsPrefetch(packed_, tiles, context_.target)) {
-      s_.PrefetchSpread(product, packed_, panels_, k, 2);
+      s_.PrefetchSpread(product, packed_, panel_.value_or(panels_), k, 2);
     }
   }
 
@@ -363,6 +423,8 @@ class MatMulRule {
   TileBlocks blocks_;
   std::vector<LoopRef> outer_;
   LoopRef panels_, row_tiles_;
+  int64_t unit_ = 1;                          ///< panels that are one unit of parallel work
+  std::optional<LoopRef> panel_, run_tiles_;  ///< of a unit: over its panels and their tiles, in each run
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "tilewright/schedule/rules/register_tile.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace tilewright::cpu {
 
@@ -17,6 +18,18 @@ constexpr double kLineCycles = 0.2;
 /// Cycles between lines that memory brings to one of two cores, at some 50 GB/s for both; and what remains
 /// visible of a line that was asked for in time.
 constexpr double kMemoryLineCycles = 9, kFetchedLineCycles = 2;
+/// The first level of cache finds a line by its address within a page, so that lines a page apart share a
+/// set.
+constexpr int64_t kPageBytes = 4096;
+
+/// Lines that a step of the depth brings to the first level once more, as the rows of a tile push each other
+/// out: rows that lie whole pages apart have one set of the cache between them, whose ways the vectors pass
+/// through too.
+int64_t ConflictingLines(int64_t rows, int64_t row_bytes, const Target& target) {
+  if (row_bytes == 0 || row_bytes % target.vector_bytes) return 0;
+  const int64_t sets = kPageBytes / std::gcd(row_bytes, kPageBytes), ways = target.CacheBytes(1) / kPageBytes;
+  return (rows + sets - 1) / sets < ways ? 0 : rows;
+}
 
 /// Visits the sizes of the parts that `step` cuts `extent` into: (size, count).
 template <typename Visit>
@@ -49,7 +62,8 @@ double TileCycles(const TileSpace& space, const RegisterTile& tile, const Target
   double total = 0;
   ForParts(space.lines, tile.lines, [&](int64_t lines, int64_t line_parts) {
     ForParts(space.rows, tile.rows, [&](int64_t rows, int64_t row_parts) {
-      const double step = CyclesPerStep(lines * rows, tile.vectors, space.depth, target);
+      const double step = CyclesPerStep(lines * rows, tile.vectors, space.depth, target) +
+                          kLineCycles * double(ConflictingLines(rows, space.row_bytes, target));
       total += double(line_parts * row_parts) * (step * double(space.depth) + kTileOverhead);
     });
   });

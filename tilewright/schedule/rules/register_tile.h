@@ -18,6 +18,8 @@ inline constexpr int64_t kTypicalExtent = 64;
 struct TileSpace {
   int64_t lines = 1, rows = 1, vectors = 1;
   int64_t depth = 1;
+  int64_t row_bytes =
+      0;  ///< from a row of the operand that is broadcast to the next; 0 where rows are neighbours
   bool ragged_lines = true, ragged_rows = true;  ///< whether the last tile may be smaller than the others
 };
 

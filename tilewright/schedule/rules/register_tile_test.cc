@@ -45,6 +45,18 @@ TEST(RegisterTile, PrefersTilesWithoutARest) {
   EXPECT_GE(tile.rows * tile.vectors, 20) << "enough accumulators to keep the pipes busy";
 }
 
+TEST(RegisterTile, RowsWholePagesApartDoNotPushEachOtherOut) {
+  Target target = Wide();
+  target.caches = {{8 * 4096, 64, 1}, {1 << 20, 64, 1}};
+  const TileSpace apart{.rows = 128, .vectors = 48, .depth = 3072};
+  TileSpace pages = apart;
+  pages.row_bytes = 3 * 4096;
+  EXPECT_GE(ChooseTile(apart, target).rows, 8);
+  EXPECT_LT(ChooseTile(pages, target).rows, 8) << "a set has 8 ways";
+  pages.row_bytes = 3 * 1024;
+  EXPECT_EQ(ChooseTile(pages, target).rows, ChooseTile(apart, target).rows) << "the rows have four sets";
+}
+
 TEST(RegisterTile, FewRowsStillKeepThePipesBusy) {
   const Target target = Wide();
   EXPECT_EQ(LeastRows(100, target), 1);
