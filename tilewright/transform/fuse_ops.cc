@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/transform/fuse_ops.h"
 
+#include <set>
+
 #include "tilewright/graph/joins.h"
 #include "tilewright/graph/op_def.h"
 #include "tilewright/graph/rewrite.h"
@@ -17,22 +19,36 @@ struct Group {
   bool open = true;     ///< whether the last member's result may be consumed inside
 };
 
+/// Calls between a value and the one result that all its users lead to.
+constexpr size_t kMostMeeting = 16;
+
 /// Calls of one kernel: what lowering and scheduling take grows faster than their number.
 constexpr size_t kMostMembers = 64;
 
 class Fuser {
  public:
   explicit Fuser(const GraphFunction& f)
-      : f_(f), uses_(CountUses(f->body)), definitions_(Definitions(f->body)), joins_(FindJoins()) {}
+      : f_(f), uses_(CountUses(f->body)), definitions_(Definitions(f->body)), joins_(FindJoins()) {
+    for (size_t i = 0; i < f_->body.bindings.size(); ++i) {
+      for (const Value& v : UsedValues(f_->body.bindings[i].operation)) users_[v.get()].insert(i);
+    }
+  }
 
   /// The function with calls of fused functions, which enter `module`; `count` numbers them.
   GraphFunction Run(IRModule& module, int& count) {
     std::unordered_map<const Binding*, std::vector<const Binding*>> row_groups;  // by their first call
-    for (auto& group : FindRowGroups(f_->body)) row_groups[group.front()] = std::move(group);
+    for (auto& group : FindRowGroups(f_->body)) {
+      in_rows_.insert(group.begin(), group.end());
+      row_groups[group.front()] = std::move(group);
+    }
     for (const Binding& b : f_->body.bindings) {
       if (!b.operation.As<OpCallNode>() || group_of_.contains(&b)) continue;
       Place(b);
-      if (auto it = row_groups.find(&b); it != row_groups.end()) JoinRows(it->second);
+      if (auto it = row_groups.find(&b); it != row_groups.end()) {
+        JoinRows(it->second);
+      } else {
+        JoinMeeting(b);
+      }
     }
     GraphFunctionNode main = *f_;
     main.body.bindings.clear();
@@ -96,6 +112,46 @@ class Fuser {
     for (size_t i = 1; i < group.size(); ++i) {
       Join(id, *group[i], group[i]->operation.As<OpCallNode>()->op->pattern);
     }
+  }
+
+  /// What reads the result of a group's last call several times joins, where all of it meets again.
+  void JoinMeeting(const Binding& b) {
+    const size_t id = group_of_.at(&b);
+    for (const Binding* last = &b; groups_[id].open && last;) {
+      const std::vector<const Binding*> meeting = FindMeeting(groups_[id], last->results[0]);
+      for (const Binding* member : meeting)
+        Join(id, *member, member->operation.As<OpCallNode>()->op->pattern);
+      last = meeting.empty() ? nullptr : meeting.back();
+    }
+  }
+
+  /// Element-wise calls of x's shape, in order, that all uses of x lead through to the last of them, whose
+  /// result alone others use. Only x is read more than once, so that nothing is computed twice. Empty where
+  /// there are none.
+  std::vector<const Binding*> FindMeeting(const Group& g, const Value& x) const {
+    if (uses_.contains(x.get()) == 0 || uses_.at(x.get()) < 2) return {};
+    std::unordered_set<const ValueNode*> inside = {x.get()};
+    std::vector<const Binding*> members;
+    std::set<size_t> next = users_.contains(x.get()) ? users_.at(x.get()) : std::set<size_t>();
+    int pending = uses_.at(x.get());
+    while (!next.empty() && members.size() < kMostMeeting) {
+      const Binding& b = f_->body.bindings[*next.begin()];
+      next.erase(next.begin());
+      auto* call = b.operation.As<OpCallNode>();
+      if (!call || group_of_.contains(&b) || in_rows_.contains(&b) || joins_.contains(&b)) return {};
+      const FusePattern pattern = call->op->pattern;
+      if (pattern != FusePattern::kElementwise && pattern != FusePattern::kBroadcast) return {};
+      if (!MayJoin(g, x, *call, b) || !SameShape(x.tensor().shape, b.results[0].tensor().shape)) return {};
+      for (const Value& arg : call->args) pending -= arg && inside.contains(arg.get());
+      members.push_back(&b);
+      if (pending == 0) return members;
+      const ValueNode* result = b.results[0].get();
+      if (!uses_.contains(result) || uses_.at(result) != 1 || !users_.contains(result)) return {};
+      inside.insert(result);
+      ++pending;
+      next.insert(users_.at(result).begin(), users_.at(result).end());
+    }
+    return {};
   }
 
   void Join(size_t id, const Binding& b, FusePattern pattern) {
@@ -166,7 +222,9 @@ class Fuser {
   GraphFunction f_;
   std::unordered_map<const ValueNode*, int> uses_;
   std::unordered_map<const ValueNode*, const Binding*> definitions_;
-  std::unordered_set<const Binding*> joins_;
+  std::unordered_set<const Binding*> joins_, in_rows_;
+  std::unordered_map<const ValueNode*, std::set<size_t>>
+      users_;  // positions of the bindings that use a value
   std::vector<Group> groups_;
   std::unordered_map<const Binding*, size_t> group_of_;
   std::unordered_map<const ValueNode*, const Binding*> producer_;

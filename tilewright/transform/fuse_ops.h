@@ -10,6 +10,8 @@ namespace tilewright {
 ///   after a convolution, matrix product or pooling: element-wise and broadcast operators of the same result
 ///   shape; after a reduction: the same; after element-wise, broadcast and injective operators: any of these,
 ///   and a reduction.
+/// Where a value is used several times, but only by element-wise work that meets again in one result (x *
+/// sigmoid(x)), that work joins as a whole.
 /// A call that joins arguments which may be written where they belong in the result (WorthJoining) stays
 /// alone. Calls that work on rows, some of which reduce them (FindRowGroups), become one group. Before:
 /// layouts are chosen. After: @main holds constants, control flow and calls of functions whose attribute

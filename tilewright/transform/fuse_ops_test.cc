@@ -50,6 +50,41 @@ TEST(FuseOps, JoinsThatAreWrittenInPlaceStayAlone) {
   EXPECT_THAT(groups({1, 3, 5}, true), UnorderedElementsAre("Neg", "Exp Concat Relu")) << "not aligned";
 }
 
+TEST(FuseOps, WorkThatMeetsAgainJoinsAsAWhole) {
+  auto product = [](TestModule& m) {
+    return m.Call("MatMul", {m.Input({4, 8}), m.RandomConstant({8, 6}, 1)});
+  };
+  {
+    TestModule m;
+    Value x = m.Call("Add", {product(m), m.RandomConstant({6}, 2)});
+    Value gate = m.Call("Mul", {x, m.Call("Sigmoid", {x})});
+    EXPECT_THAT(Fused(m, {m.Call("Relu", {gate})}), ElementsAre("MatMul Add Sigmoid Mul Relu"));
+  }
+  {
+    TestModule m;  // twice in a row, and both arguments at once
+    Value x = product(m);
+    Value y = m.Call("Mul", {x, x});
+    EXPECT_THAT(Fused(m, {m.Call("Sub", {m.Call("Exp", {y}), y})}), ElementsAre("MatMul Mul Exp Sub"));
+  }
+  {
+    TestModule m;  // x is a result too
+    Value x = product(m);
+    EXPECT_THAT(Fused(m, {x, m.Call("Mul", {x, m.Call("Sigmoid", {x})})}),
+                ElementsAre("MatMul", "Sigmoid Mul"));
+  }
+  {
+    TestModule m;  // between x and where it meets, others read the work
+    Value x = product(m), gate = m.Call("Sigmoid", {x});
+    EXPECT_THAT(Fused(m, {gate, m.Call("Mul", {x, gate})}), ElementsAre("MatMul", "Sigmoid", "Mul"));
+  }
+  {
+    TestModule m;  // one way leads through a product
+    Value x = product(m);
+    EXPECT_THAT(Fused(m, {m.Call("Add", {x, m.Call("MatMul", {x, m.RandomConstant({6, 6}, 3)})})}),
+                ElementsAre("MatMul", "MatMul Add"));
+  }
+}
+
 TEST(FuseOps, EpiloguesJoinHeavyOperators) {
   TestModule m;
   Value x = m.Input({4, 8}), residual = m.Input({4, 6});
@@ -79,10 +114,10 @@ TEST(FuseOps, AValueThatTwoReadStaysAValue) {
   EXPECT_THAT(Fused(m, {m.Call("Exp", {y}), m.Call("Neg", {y})}), ElementsAre("Relu", "Exp", "Neg"));
 }
 
-TEST(FuseOps, AValueReadTwiceByOneStaysAValue) {
+TEST(FuseOps, AValueReadTwiceByAReductionStaysAValue) {
   TestModule m;
-  Value y = m.Call("Exp", {m.Input({4})});
-  EXPECT_THAT(Fused(m, {m.Call("Mul", {y, y})}), ElementsAre("Exp", "Mul"));
+  Value y = m.Call("Exp", {m.Input({4, 4})});
+  EXPECT_THAT(Fused(m, {m.Call("MatMul", {y, y})}), ElementsAre("Exp", "MatMul"));
 }
 
 TEST(FuseOps, AResultOfMainStaysAValue) {

@@ -70,13 +70,25 @@ int ParameterIndex(const Schedule& s, const Buffer& buffer) {
 
 namespace {
 
-/// The one consumer of a block if it is element-wise work that a tile can do; nothing otherwise.
+bool IsPointwise(const BlockNode& block) {
+  return std::all_of(block.iter_vars.begin(), block.iter_vars.end(),
+                     [](const IterVar& iv) { return iv.kind == IterKind::kSpatial; });
+}
+
+/// The one consumer of a block if it is element-wise work that a tile can do; nothing otherwise. Consumers
+/// that meet in one go into it.
 std::optional<BlockRef> PointwiseConsumer(Schedule& s, const BlockRef& block) {
-  const std::vector<BlockRef> consumers = s.Consumers(block);
-  if (consumers.size() != 1) return std::nullopt;
-  for (const IterVar& iv : s.Get(consumers.front()).iter_vars) {
-    if (iv.kind != IterKind::kSpatial) return std::nullopt;
+  std::vector<BlockRef> consumers = s.Consumers(block);
+  while (consumers.size() > 1) {
+    auto inner = std::find_if(consumers.begin(), consumers.end(), [&](const BlockRef& c) {
+      const std::vector<BlockRef> own = s.Consumers(c);
+      return IsPointwise(s.Get(c)) && own.size() == 1 && IsPointwise(s.Get(own.front()));
+    });
+    if (inner == consumers.end()) return std::nullopt;
+    s.ComputeInline(*inner);
+    consumers = s.Consumers(block);
   }
+  if (consumers.size() != 1 || !IsPointwise(s.Get(consumers.front()))) return std::nullopt;
   return consumers.front();
 }
 

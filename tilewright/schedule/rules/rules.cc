@@ -60,7 +60,10 @@ bool WorthKeeping(const BlockNode& producer, const BlockNode& consumer) {
 /// Puts cheap producers into their consumers: blocks that write an intermediate, read by injective work only
 /// once, or by anything when they only rearrange.
 void InlineProducers(Schedule& s) {
-  for (const BlockRef& block : s.Blocks()) {
+  // Consumers first: two that meet become one.
+  std::vector<BlockRef> blocks = s.Blocks();
+  std::reverse(blocks.begin(), blocks.end());
+  for (const BlockRef& block : blocks) {
     if (!IsInjective(s.Get(block)) || IsScheduled(s, block)) continue;
     const std::vector<BlockRef> consumers = s.Consumers(block);
     if (consumers.size() != 1 || !IsInjective(s.Get(consumers.front()))) continue;
