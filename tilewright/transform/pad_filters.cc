@@ -11,13 +11,25 @@ namespace tilewright {
 
 namespace {
 
-/// The constant with zeros behind it along axis 0.
-NDArray WithZeros(const NDArray& data, int64_t extent) {
+/// The constant with zeros behind it along an axis.
+NDArray WithZeros(const NDArray& data, size_t axis, int64_t extent) {
   std::vector<int64_t> shape = data.shape();
-  shape[0] = extent;
+  const int64_t own = shape[axis];
+  shape[axis] = extent;
   NDArray padded = NDArray::Zeros(data.dtype(), std::move(shape));
-  std::memcpy(padded.mutable_data(), data.data(), size_t(data.bytes()));
+  int64_t lines = 1;
+  for (size_t d = 0; d < axis; ++d) lines *= data.shape()[d];
+  const size_t from = size_t(data.bytes() / std::max<int64_t>(1, lines)),
+               to = from / size_t(own) * size_t(extent);
+  auto* source = static_cast<const std::byte*>(data.data());
+  auto* target = static_cast<std::byte*>(padded.mutable_data());
+  for (size_t i = 0; i < size_t(lines); ++i) std::memcpy(target + i * to, source + i * from, from);
   return padded;
+}
+
+/// The axis of an operator's weight that counts its filters, if it has one.
+std::optional<int> FilterAxis(const OpCallNode& call) {
+  return call.op->filter_axis ? call.op->filter_axis(call.attrs) : std::nullopt;
 }
 
 class Padder {
@@ -46,8 +58,8 @@ class Padder {
   /// How many filters it gets, if that saves vectors.
   std::optional<int64_t> FiltersFor(const Binding& b) const {
     auto* call = b.operation.As<OpCallNode>();
-    if (!call || !call->op->candidates || !call->op->filter_axis || call->op->filter_axis(call->attrs) != 0)
-      return std::nullopt;
+    const std::optional<int> axis = call ? FilterAxis(*call) : std::nullopt;
+    if (!axis || !call->op->candidates) return std::nullopt;
     const Annotations attrs = call->attrs.ToMap();
     if (auto groups = attrs.find("groups"); groups != attrs.end() && std::get<int64_t>(groups->second) != 1)
       return std::nullopt;
@@ -55,7 +67,7 @@ class Padder {
       if (call->args[i] && !ConstantOf(call->args[i], definitions_)) return std::nullopt;
     }
     const TensorType& result = b.results[0].tensor();
-    const int64_t filters = ConstantOf(call->args[1], definitions_)->shape()[0];
+    const int64_t filters = ConstantOf(call->args[1], definitions_)->shape()[size_t(*axis)];
     const int64_t lanes = target_.VectorLanes(int(result.dtype.element_bytes()));
     int64_t block = std::min(filters, lanes);
     while (block > 1 && filters % block) --block;
@@ -105,7 +117,9 @@ class Padder {
     const std::string& origin = b.results[0]->origin;
     std::vector<Value> args = call.args;
     for (size_t i = 1; plan.is_filter && i < args.size(); ++i) {
-      if (args[i]) args[i] = builder.Constant(WithZeros(*ConstantOf(args[i], definitions_), plan.channels));
+      if (!args[i]) continue;
+      const size_t axis = i == 1 ? size_t(*FilterAxis(call)) : 0;  // behind the weight comes the bias
+      args[i] = builder.Constant(WithZeros(*ConstantOf(args[i], definitions_), axis, plan.channels));
     }
     std::vector<Value> results = builder.CallOp(call.op, std::move(args), call.attrs, origin);
     if (!plan.is_last) return results;

@@ -42,6 +42,19 @@ TEST(PadFilters, ChannelsFillVectors) {
   EXPECT_EQ(CountCalls(cut, "Slice"), 1);
 }
 
+TEST(PadFilters, OfTransposedConvolutions) {
+  TestModule m;
+  const Value y = m.Call(
+      "ConvTranspose", {m.Input({1, 5, 3, 4}), m.RandomConstant({5, 17, 2, 2}, 1), m.RandomConstant({17}, 2)},
+      {{"strides", std::vector<int64_t>{2, 2}},
+       {"dilations", std::vector<int64_t>{1, 1}},
+       {"pads", std::vector<int64_t>(4, 0)},
+       {"groups", int64_t(1)},
+       {"output_padding", std::vector<int64_t>{0, 0}}});
+  const IRModule padded = Padded(m.Finish({y}));  // which compares the results, too
+  EXPECT_EQ(CountCalls(padded, "Slice"), 1);
+}
+
 TEST(PadFilters, NotWhereNothingIsSaved) {
   for (int64_t filters : {1, 2, 8, 12, 16, 24 + 8, 30}) {
     TestModule m;
