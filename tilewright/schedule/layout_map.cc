@@ -134,7 +134,7 @@ class Inverter {
 }  // namespace
 
 std::optional<LayoutMap> MakeLayoutMap(const std::vector<Expr>& shape, const std::vector<Var>& old_indices,
-                                       const std::vector<Expr>& new_indices, std::string& why) {
+                                       const std::vector<Expr>& new_indices, bool pad, std::string& why) {
   if (old_indices.size() != shape.size()) {
     why = fmt::format("the buffer has {} dimensions, the map takes {}", shape.size(), old_indices.size());
     return std::nullopt;
@@ -143,8 +143,13 @@ std::optional<LayoutMap> MakeLayoutMap(const std::vector<Expr>& shape, const std
   map.old_vars = old_indices;
   Bounds bounds;
   for (size_t i = 0; i < shape.size(); ++i) bounds.Bind(old_indices[i], {Expr(0), shape[i]});
-  for (const Expr& e : new_indices) map.forward.push_back(bounds.Simplify(e));
-  if (!Inverter(map, shape, bounds, why).Run()) return std::nullopt;
+  // Simplified, a remainder by more than the extent is the index itself, and what it pads is lost.
+  map.forward = new_indices;
+  if (!pad || !Inverter(map, shape, bounds, why).Run()) {
+    map = {.old_vars = old_indices};
+    for (const Expr& e : new_indices) map.forward.push_back(bounds.Simplify(e));
+    if (!Inverter(map, shape, bounds, why).Run()) return std::nullopt;
+  }
   // Simplify only now: the ranges of the new variables are known.
   Expr old_size(1), new_size(1);
   for (const Expr& extent : shape) old_size = old_size * extent;

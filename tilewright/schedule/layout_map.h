@@ -23,8 +23,9 @@ struct LayoutMap {
 };
 
 /// The map of a buffer of this shape; `why` says what is wrong where there is none: an index that is no sum
-/// of digits of the old ones, old indices that meet, new indices with gaps.
+/// of digits of the old ones, old indices that meet, new indices with gaps. With `pad`, a remainder takes all
+/// of its values even where the old index takes fewer.
 std::optional<LayoutMap> MakeLayoutMap(const std::vector<Expr>& shape, const std::vector<Var>& old_indices,
-                                       const std::vector<Expr>& new_indices, std::string& why);
+                                       const std::vector<Expr>& new_indices, bool pad, std::string& why);
 
 }  // namespace tilewright

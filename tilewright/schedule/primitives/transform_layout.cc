@@ -190,7 +190,7 @@ void Schedule::TransformLayout(const Buffer& buffer, const std::vector<Var>& old
             {"compute the output in the layout that is wanted"});
   }
   std::string why;
-  auto map = MakeLayoutMap(buffer.shape(), old_indices, new_indices, why);
+  auto map = MakeLayoutMap(buffer.shape(), old_indices, new_indices, pad, why);
   if (!map) rw.Fail("TW1420", fmt::format("no layout of {}: {}", buffer.name(), why), {});
   if (map->padded && !pad) {
     rw.Fail("TW1420", fmt::format("the layout of {} would have more elements than it has", buffer.name()), {},

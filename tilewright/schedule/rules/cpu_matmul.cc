@@ -13,6 +13,8 @@ constexpr int64_t kBytesAhead = 8192;
 /// Steps of the depth behind one test of the loop: what it and the addresses cost is shared, and four tiles
 /// of multiply-adds still fit where decoded instructions are kept.
 constexpr int64_t kStepsAtOnce = 4;
+/// Neighbouring loads that LLVM's scheduler moves together, across steps: their vectors live side by side.
+constexpr int64_t kClusteredLoads = 4;
 
 /// The operand whose innermost access runs along the columns: its buffer, or null.
 Buffer ColumnOperand(const BlockNode& block, const Var& column, const Var& depth) {
@@ -75,14 +77,21 @@ class MatMulRule {
     for (const RowPart& part : open_rows_ ? OpenRows() : unit_ > 1 ? RowsOfRuns() : KnownRows()) {
       if (!open_rows_ || part.rows > 1 || !TileRow(part)) TileProduct(part);
     }
-    // The last tiles become parts of their own, rows first: parts of columns hold copies of both.
-    if (!split_rows_ && !open_rows_) {
+    // The last tiles become parts of their own, inner ones first: parts of outer loops hold copies of both.
+    std::vector<LoopRef> rows = {row_tiles_}, panels = {panels_};
+    auto separate_rows = [&] {
+      if (split_rows_ || open_rows_) return;
       if (run_tiles_) SeparateLastTile(s_, *run_tiles_, Row().dom.extent, tile_.rows);
-      SeparateLastTile(s_, row_tiles_, Row().dom.extent, tile_.rows);
-    }
-    std::vector<LoopRef> panels = {panels_};
+      rows = SeparateLastTile(s_, row_tiles_, Row().dom.extent, tile_.rows);
+    };
+    if (!rows_outside_) separate_rows();
     if (open_columns_) panels = SeparateLastTile(s_, panels_, Column().dom.extent, width_);
-    Parallelise(panels);
+    if (rows_outside_) separate_rows();
+    if (rows_outside_) {
+      s_.Parallel(rows.front());
+    } else {
+      Parallelise(panels);
+    }
   }
 
  private:
@@ -122,12 +131,11 @@ class MatMulRule {
                     .depth = AsInt(DepthVar().dom.extent).value_or(kTypicalExtent) / (dot_ ? kDotWays : 1),
                     .row_bytes = RowBytes()};
     tile_ = ChooseTile(space, context_.target);
-    // Tiles of rows are parallel work where the columns do not fill the cores; then all must be whole.
+    // Tiles of rows are parallel work where the columns do not fill the cores.
     const int64_t units = batch * (space.vectors / tile_.vectors);
-    split_rows_ = !open_rows_ && !open_columns_ && !FillsCores(units, context_.target);
-    if (split_rows_ && rows_ % tile_.rows) {
-      space.ragged_rows = false;
-      tile_ = ChooseTile(space, context_.target);
+    if (!open_rows_ && !FillsCores(units, context_.target)) {
+      split_rows_ = !open_columns_ && rows_ % tile_.rows == 0;
+      rows_outside_ = !split_rows_ && BusyShare(rows_ / tile_.rows) > BusyShare(units);
     }
     width_ = tile_.vectors * lanes_;
     // The fewest that keep the pipes busy: what one row costs less than in a whole tile.
@@ -145,6 +153,12 @@ class MatMulRule {
       }
     }
     return 0;
+  }
+
+  /// The share of the cores' time that so many equal units of work keep busy.
+  double BusyShare(int64_t units) const {
+    const int64_t cores = std::max(1, context_.target.cores), rounds = (units + cores - 1) / cores;
+    return units == 0 ? 0 : double(units) / double(rounds * cores);
   }
 
   /// Vectors as wide as divides the columns, down to half of a register; below, columns are padded to whole
@@ -214,8 +228,14 @@ class MatMulRule {
     panels_ = j[0];
     row_tiles_ = i[0];
     std::vector<LoopRef> order = outer_;
-    order.insert(order.end(), j.begin(), j.end() - 2);
-    order.insert(order.end(), {row_tiles_, i[1], vectors, lanes});
+    if (rows_outside_) {
+      order.insert(order.begin(), row_tiles_);
+      order.push_back(panels_);
+    } else {
+      order.insert(order.end(), j.begin(), j.end() - 2);
+      order.push_back(row_tiles_);
+    }
+    order.insert(order.end(), {i[1], vectors, lanes});
     s_.Reorder(order);
     s_.Vectorize(lanes);
     s_.Unroll(vectors);
@@ -230,16 +250,17 @@ class MatMulRule {
   };
 
   std::vector<RowPart> KnownRows() {
-    ComputeAtTile(s_, blocks_, row_tiles_, lanes_);
-    return {{blocks_, row_tiles_, tile_.rows}};
+    const LoopRef tiles = rows_outside_ ? panels_ : row_tiles_;
+    ComputeAtTile(s_, blocks_, tiles, lanes_);
+    return {{blocks_, tiles, tile_.rows}};
   }
 
   /// Neighbouring panels that are one unit of parallel work, which takes the runs one after the other: 1, or
   /// more where the rows of the whole depth would not stay in the second level of cache from panel to panel,
   /// while those of a run do.
   int64_t PanelsOfUnit() const {
-    if (!blocks_.total || open_rows_ || open_columns_ || split_rows_ || !packed_ || rows_ <= tile_.rows)
-      return 1;
+    if (!blocks_.total || open_rows_ || open_columns_ || !packed_ || rows_ <= tile_.rows) return 1;
+    if (split_rows_ || rows_outside_) return 1;
     const int64_t bytes = packed_.dtype().bytes(), cache = context_.target.CacheBytes(2);
     const int64_t run = *AsInt(DepthVar().dom.extent), depth = *AsInt(node_.iter_vars[0].dom.extent) * run;
     if ((rows_ + 2 * width_) * depth * bytes <= cache) return 1;
@@ -341,7 +362,10 @@ class MatMulRule {
     } else if (context_.target.has_fma) {
       // Without fused multiply-adds a product needs a register for a moment, and steps get into each other's
       // way.
-      const int64_t steps = LargestDivisor(ConstExtent(s_, k), kStepsAtOnce);
+      const int64_t free = context_.target.vector_registers - part.rows * tile_.vectors - 1;
+      const int64_t room =
+          free >= kClusteredLoads ? kStepsAtOnce : std::max<int64_t>(1, free / tile_.vectors);
+      const int64_t steps = LargestDivisor(ConstExtent(s_, k), room);
       if (steps > 1) s_.Unroll(s_.Split(k, {Expr(nullptr), Expr(steps)})[1]);
     }
   }
@@ -395,7 +419,7 @@ class MatMulRule {
       // There may be one tile only, to which all of the panel comes from memory.
       const int64_t step = width_ * packed_.dtype().bytes() * steps;
       s_.Prefetch(product, packed_, k, std::max<int64_t>(1, kBytesAhead / step), 2);
-    } else if (WantsPrefetch(packed_, tiles, context_.target)) {
+    } else if (!rows_outside_ && WantsPrefetch(packed_, tiles, context_.target)) {
       s_.PrefetchSpread(product, packed_, panel_.value_or(panels_), k, 2);
     }
   }
@@ -415,7 +439,9 @@ class MatMulRule {
   const RuleContext& context_;
   const size_t rank_;
   bool dot_ = false;  ///< computed by the target's dot product of bytes
-  bool open_rows_ = false, open_columns_ = false, split_rows_ = false;
+  bool open_rows_ = false, open_columns_ = false;
+  bool split_rows_ = false;    ///< tiles of rows, all whole, are parallel work beside panels
+  bool rows_outside_ = false;  ///< tiles of rows alone are the parallel work, the last one behind the others
   int64_t rows_ = 0, lanes_ = 1, width_ = 1;
   int64_t few_rows_ = 0;  ///< of a smaller tile for the last rows, where their number is open
   RegisterTile tile_;

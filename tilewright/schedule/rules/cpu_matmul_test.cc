@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products whose depth is cut into runs, against the interpreter.
+// Products whose depth is cut into runs, and those whose extents no tile divides, against the interpreter.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tilewright/schedule/rules/rules.h"
 #include "tilewright/schedule/test_workloads.h"
 #include "tilewright/te/te.h"
+#include "tilewright/tir/lower/lower.h"
 
 namespace tilewright {
 namespace {
 
 using testing::ContainsRegex;
+using testing::HasSubstr;
 using testing::Not;
 
 /// D = A B + 1, summed in runs, as the operator's lowering states it.
@@ -48,6 +50,49 @@ TEST(MatMulRule, RowsPassByRunAfterRunWhereTheirDepthExceedsTheCache) {
     EXPECT_THAT(Scheduled(f, 1 << 20), Not(by_runs));
   }
   EXPECT_THAT(Scheduled(ProductOfRuns(4, 256, 24, 4), 4 << 10), Not(by_runs)) << "one tile of rows";
+}
+
+PrimFunc Product(int64_t m, int64_t n, int64_t k) {
+  te::Tensor a = te::Placeholder("A", kF32, {m, k}), b = te::Placeholder("B", kF32, {k, n});
+  const IterVar r = te::ReduceAxis(k, "k");
+  te::Tensor c =
+      te::Compute("C", {m, n}, [&](auto& i) { return te::Sum(a({i[0], r.var}) * b({r.var, i[1]}), {r}); },
+                  {{"rule", std::string("matmul")}});
+  return te::CreatePrimFunc("product", {a, b}, {c});
+}
+
+Schedule ForTwoCores(const PrimFunc& f, bool constant) {
+  Schedule s(f);
+  ApplyRules(s, {Target::Parse("x86-64-v4,cores=2"), {false, constant, false}});
+  ExpectSameResult(f, s);
+  return s;
+}
+
+TEST(MatMulRule, OddExtents) {
+  for (auto [m, n, k] : std::vector<std::tuple<int64_t, int64_t, int64_t>>{
+           {31, 21, 5}, {45, 17, 8}, {29, 244, 6}, {5, 283, 7}, {33, 1, 40}, {1, 37, 9}}) {
+    for (bool constant : {false, true}) {
+      SCOPED_TRACE(fmt::format("{} x {} x {}, constant {}", m, n, k, constant));
+      ForTwoCores(Product(m, n, k), constant);
+    }
+  }
+}
+
+TEST(MatMulRule, RowsAreTheParallelWorkWhereColumnsAreFew) {
+  const std::string text = ToString(ForTwoCores(Product(120, 21, 64), true).func());
+  EXPECT_THAT(text, HasSubstr("B: f32[1, 64, 32]")) << "panels are whole";
+  EXPECT_THAT(text, HasSubstr("for c0_0_p0 in 0..8 parallel")) << "the last tile is behind";
+}
+
+TEST(MatMulRule, ColumnsBehindTheLastAreNoGather) {
+  const Schedule s = ForTwoCores(Product(20, 41, 8), false);
+  std::string text;
+  for (const KernelLaunch& launch : LowerPrimFunc(s.func(), Target::Parse("x86-64-v4")).launches)
+    text += ToString(launch.kernel);
+  // Addresses lane by lane would be B[a vector that is no ramp].
+  EXPECT_THAT(text, HasSubstr("B[ramp("));
+  EXPECT_THAT(text, HasSubstr(" where "));
+  EXPECT_THAT(text, Not(HasSubstr("min(ramp(")));
 }
 
 }  // namespace

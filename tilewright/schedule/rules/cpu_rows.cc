@@ -234,16 +234,19 @@ class RowKernel {
 
   // ---- Element-wise work.
 
-  /// Whether every read goes along the row as the write does, or is the same for all of the row.
+  /// Whether every read goes along the row as the write does, or is the same for all of the row. Axes of one
+  /// element behind the row do not matter.
   bool AlongTheRow(const BlockNode& node) const {
     const size_t rank = node.iter_vars.size();
     for (const BufferRegion& read : node.reads) {
+      size_t last = read.region.size();
+      while (last > 0 && IsInt(read.buffer.shape()[last - 1], 1) && !IsInt(row_.back(), 1)) --last;
       size_t along = 0;
       bool uses = false;
       for (size_t i = rank - row_.size(); i < rank; ++i) {
         const size_t from_last = rank - i;
-        if (from_last <= read.region.size()) {
-          const size_t d = read.region.size() - from_last;
+        if (from_last <= last) {
+          const size_t d = last - from_last;
           along += read.region[d].min == node.iter_vars[i].var &&
                    StructuralEqual(read.buffer.shape()[d], node.iter_vars[i].dom.extent);
         }

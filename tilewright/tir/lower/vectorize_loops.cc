@@ -248,10 +248,43 @@ class LoopVectorizer {
     const bool predicate_uniform = !predicate || Uniform(predicate);
     if (!vector && predicate_uniform && !bool(mask_))
       return MakeLoad(n.buffer, std::move(indices), predicate);
+    const bool unguarded = !predicate && !bool(mask_);
+    if (const Expr clamped = unguarded ? LoadClamped(n) : Expr()) return clamped;
     // A uniform address that only some lanes may touch is read as a masked gather.
     for (Expr& i : indices) i = Wide(i);
     Expr mask = AndMask(mask_, predicate ? Wide(predicate) : nullptr);
     return MakeLoad(n.buffer, std::move(indices), mask);
+  }
+
+  /// A line of a buffer up to an element that all lanes behind it read, too: a vector under a mask and that
+  /// element, and not an address for each lane. Null for other indices.
+  Expr LoadClamped(const LoadNode& n) {
+    const BinaryNode* clamp = nullptr;
+    PreOrder(n.indices.back(), [&](const Expr& e) {
+      auto* binary = e.As<BinaryNode>();
+      const bool varies = binary && binary->op == BinaryOp::kMin && !Uniform(Widen(e));
+      if (varies && !clamp) clamp = binary;
+      return !failed_ && !clamp;
+    });
+    if (!clamp || failed_) return nullptr;
+    const Expr line = Widen(clamp->a), last = Widen(clamp->b);
+    if (!line.As<RampNode>() || !Uniform(last)) return nullptr;
+    auto load_at = [&](const Expr& element, Expr predicate) -> Expr {
+      std::vector<Expr> indices = n.indices;
+      indices.back() = PostOrderRewrite(
+          indices.back(), [&](const Expr& e) { return e.As<BinaryNode>() == clamp ? element : e; });
+      for (Expr& i : indices) i = Widen(i);
+      auto* ramp = indices.back().As<RampNode>();
+      const bool is_line = ramp && IsInt(ramp->stride, 1);
+      for (size_t d = 0; d < indices.size(); ++d) {
+        if (!Uniform(indices[d]) && (d + 1 < indices.size() || !predicate || !is_line)) return nullptr;
+        if (predicate) indices[d] = Wide(indices[d]);
+      }
+      return MakeLoad(n.buffer, std::move(indices), std::move(predicate));
+    };
+    const Expr within = MakeBinary(BinaryOp::kLe, line, Wide(last));
+    const Expr vector = load_at(clamp->a, within), element = load_at(clamp->b, nullptr);
+    return bool(vector) && bool(element) ? MakeSelect(within, vector, Wide(element)) : Expr();
   }
 
   // ---- Statements.
