@@ -15,7 +15,7 @@ namespace tilewright::cpu {
 void ScheduleInjective(Schedule& s, const BlockRef& block, const RuleContext& context);
 
 /// Schedules a reduction nest: parallel over what is kept, vectors along the innermost kept axis where there
-/// is one.
+/// is one, and accumulators in registers.
 void ScheduleReduction(Schedule& s, const BlockRef& block, const RuleContext& context);
 
 /// Schedules a kernel whose blocks all reduce along rows or compute with the rows and what was reduced of
@@ -44,6 +44,8 @@ void ScheduleBorder(Schedule& s, const BlockRef& border);
 
 /// Extent of a loop when it is constant, else 0.
 int64_t ConstExtent(const Schedule& s, const LoopRef& loop);
+/// Whether how much work the loops are is known only when the kernel runs.
+bool HasOpenExtent(const Schedule& s, const std::vector<LoopRef>& loops);
 /// The largest divisor of n that is at most `limit` (at least 1).
 int64_t LargestDivisor(int64_t n, int64_t limit);
 /// Whether so many equal units of work keep the cores about evenly busy: at most an eighth of their time

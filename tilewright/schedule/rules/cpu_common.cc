@@ -28,6 +28,10 @@ std::vector<LoopRef> SeparateLastTile(Schedule& s, const LoopRef& tiles, const E
   return s.LoopPartition(tiles, {FloorDiv(extent, Expr(tile))});
 }
 
+bool HasOpenExtent(const Schedule& s, const std::vector<LoopRef>& loops) {
+  return std::any_of(loops.begin(), loops.end(), [&](const LoopRef& l) { return !AsInt(s.Get(l).extent); });
+}
+
 int64_t ParallelThreshold(const Target& target) { return 512 * target.VectorLanes(4); }
 
 std::optional<LoopRef> VectorizeLine(Schedule& s, const LoopRef& line, int64_t lanes, const Target& target) {

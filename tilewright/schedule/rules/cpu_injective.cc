@@ -54,11 +54,6 @@ std::vector<BlockRef> CutBorder(Schedule& s, const BlockRef& fill, const BlockNo
   return parts;
 }
 
-/// Whether how much work the loops are is known only when the kernel runs.
-bool HasOpenExtent(const Schedule& s, const std::vector<LoopRef>& loops) {
-  return std::any_of(loops.begin(), loops.end(), [&](const LoopRef& l) { return !AsInt(s.Get(l).extent); });
-}
-
 /// Element-wise work whose innermost extent is not known before the kernel runs.
 void ScheduleOpenLine(Schedule& s, const std::vector<LoopRef>& outer, LoopRef line, int64_t lanes,
                       const Target& target) {
@@ -124,9 +119,11 @@ void ScheduleInjective(Schedule& s, const BlockRef& block, const RuleContext& co
   if (!AsInt(s.Get(inner).extent)) return ScheduleOpenLine(s, outer, inner, lanes, context.target);
   const int64_t extent = ConstExtent(s, inner);
   if (extent > lanes && extent % lanes) {
-    // Whole vectors first; what is left over runs element by element in a copy of its own.
-    inner = s.LoopPartition(inner, {Expr(extent / lanes * lanes)}).front();
-    s.Vectorize(s.Split(inner, {Expr(nullptr), Expr(lanes)}).back());
+    const std::vector<LoopRef> parts = s.LoopPartition(inner, {Expr(extent / lanes * lanes)});
+    s.Vectorize(s.Split(parts[0], {Expr(nullptr), Expr(lanes)}).back());
+    // Once behind all of the work, what is left over may run element by element; behind each line it is a
+    // vector too.
+    if (inner == loops.back() && !outer.empty() && extent % lanes > 1) s.Vectorize(parts[1]);
   } else if (extent >= lanes) {
     std::vector<LoopRef> parts = s.Split(inner, {Expr(nullptr), Expr(lanes)});
     outer.push_back(parts[0]);
@@ -138,38 +135,6 @@ void ScheduleInjective(Schedule& s, const BlockRef& block, const RuleContext& co
   }
   if (outer.empty() || (!open && elements < ParallelThreshold(context.target))) return;
   s.Parallel(outer.size() > 1 ? s.Fuse(outer) : outer.front());
-}
-
-void ScheduleReduction(Schedule& s, const BlockRef& block, const RuleContext& context) {
-  std::vector<LoopRef> loops = s.GetLoops(block);
-  const BlockNode& node = s.Get(block);
-  TW_CHECK(loops.size() == node.iter_vars.size(), "reduction {} is scheduled already", block.name);
-  std::vector<LoopRef> kept, reduced;
-  for (size_t i = 0; i < loops.size(); ++i) {
-    (node.iter_vars[i].kind == IterKind::kReduce ? reduced : kept).push_back(loops[i]);
-  }
-  const bool open = HasOpenExtent(s, loops);
-  int64_t work = 1;
-  for (const LoopRef& l : loops) work *= std::max<int64_t>(1, ConstExtent(s, l));
-  const int64_t lanes = context.target.VectorLanes(int(node.writes.front().buffer.dtype().element_bytes()));
-  // Vectors run along the innermost kept axis, each lane an accumulation of its own, when memory is read in
-  // order.
-  // Vectors are as wide as divides the axis: a predicate on lanes would cost more than narrow vectors do.
-  int64_t width = lanes;
-  while (kept.size() > 1 && ConstExtent(s, kept.back()) % width) width /= 2;
-  if (kept.size() > 1 && ConstExtent(s, kept.back()) >= width && width > 1) {
-    std::vector<LoopRef> parts = s.Split(kept.back(), {Expr(nullptr), Expr(width)});
-    kept.back() = parts[0];
-    std::vector<LoopRef> order = kept;
-    order.insert(order.end(), reduced.begin(), reduced.end());
-    order.push_back(parts[1]);
-    s.Reorder(order);
-    s.Vectorize(parts[1]);
-    s.DecomposeReduction(block, reduced.front());
-  }
-  if (!kept.empty() && (open || work >= ParallelThreshold(context.target))) {
-    s.Parallel(kept.size() > 1 ? s.Fuse(kept) : kept.front());
-  }
 }
 
 }  // namespace tilewright::cpu

@@ -98,7 +98,8 @@ void ApplyRules(Schedule& s, const RuleContext& context) {
       std::none_of(rest.begin(), rest.end(), [&](const BlockRef& b) { return IsScheduled(s, b); });
   if (all_left && cpu::ScheduleRows(s, context)) return;
   for (const BlockRef& block : s.Blocks()) {
-    if (IsScheduled(s, block)) continue;
+    // The rule of another block may have taken this one in.
+    if (!s.Exists(block) || IsScheduled(s, block)) continue;
     const BlockNode& node = s.Get(block);
     if (IsReduction(node)) {
       cpu::ScheduleReduction(s, block, context);
