@@ -59,7 +59,7 @@ TEST(DotProduct, TakesProductsOfBytes) {
 TEST(DotProduct, PanelsAreFetchedAhead) {
   Target small = Machine(64, true);
   small.caches = {{2048, 64, 1}, {4096, 64, 1}};
-  const std::string text = Scheduled(ByteProduct(40, 64, 64), small);
+  const std::string text = Scheduled(ByteProduct(40, 128, 64), small);
   EXPECT_THAT(text, HasSubstr("prefetch.i32("));
   EXPECT_THAT(text, HasSubstr("dot_u8s8_i32("));
 }
