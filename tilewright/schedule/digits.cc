@@ -135,6 +135,7 @@ class DigitTracker {
     if (!sum || !Separable(sum->terms)) return;
     for (DigitTerm& t : sum->terms) {
       for (Digit& shorter : Shortened(t.digit)) AddDigit(std::move(shorter));
+      if (auto whole = OfWhole(t.digit)) AddDigit(std::move(*whole));
       AddDigit(std::move(t.digit));
     }
   }
@@ -166,6 +167,29 @@ class DigitTracker {
       shorter.push_back({quotient, Expr(*lower / g), upper ? Expr(*upper / g) : Expr()});
     }
     return shorter;
+  }
+
+  /// A digit of x % c * k + r, where r < k, is a digit of x * k + r, below c * k. The simplifier drops the
+  /// remainder by c from digits that end below, so that digits of one number come from different sources.
+  std::optional<Digit> OfWhole(const Digit& digit) const {
+    const auto lower = AsInt(digit.lower), upper = digit.upper ? AsInt(digit.upper) : std::nullopt;
+    if (!lower || (bool(digit.upper) && !upper)) return std::nullopt;
+    const std::vector<Var> vars = FreeVars(digit.source);
+    const auto sum = Parser(vars).Parse(digit.source);
+    if (!sum || sum->terms.size() < 2) return std::nullopt;
+    for (const DigitTerm& t : sum->terms) {
+      const auto c = t.digit.upper ? AsInt(t.digit.upper) : std::nullopt;
+      const Expr k(t.coefficient);
+      int64_t end;
+      if (!c || !IsInt(t.digit.lower, 1) || t.coefficient <= 1 ||
+          __builtin_mul_overflow(*c, t.coefficient, &end))
+        continue;
+      if (end % upper.value_or(*lower)) continue;
+      const Expr rest = bounds_.Simplify(digit.source - t.digit.ToExpr() * k);
+      if (!bounds_.Prove(rest >= Expr(0)) || !bounds_.Prove(rest < k)) continue;
+      return Digit{bounds_.Simplify(t.digit.source * k + rest), digit.lower, Expr(upper.value_or(end))};
+    }
+    return std::nullopt;
   }
 
   /// Terms sorted by weight, each larger than all below can add up to: the sum determines each digit.

@@ -81,6 +81,22 @@ TEST(Determined, DigitsThatShareDifferentDivisors) {
   EXPECT_EQ(Determined(all, {p.j}, p.bounds), (std::vector<bool>{true}));
 }
 
+TEST(Determined, DigitsOfALoopThatWasFusedWithAnother) {
+  // Rows 64 x 49 in tiles of 14, fused with a loop over 3 panels: the last digit ends below the rows, so that
+  // it does not show which loop the rows are.
+  Pair p;
+  p.bounds.Bind(p.i, {Expr(0), Expr(672)});
+  p.bounds.Bind(p.j, {Expr(0), Expr(14)});
+  const Expr row = FloorMod(p.i, Expr(224)) * Expr(14) + p.j, panel = FloorDiv(p.i, Expr(224));
+  std::vector<Expr> all = {FloorDiv(row, Expr(49)), FloorMod(row, Expr(49)), panel};
+  EXPECT_EQ(p.Told(all), (std::vector<bool>{true, true}));
+  for (Expr& e : all) e = p.bounds.Simplify(e);
+  EXPECT_EQ(p.Told(all), (std::vector<bool>{true, true}));
+  EXPECT_EQ(p.Told({all[0], all[1]}), (std::vector<bool>{false, true})) << "3 panels have these";
+  EXPECT_EQ(p.Told({all[1], all[2]}), (std::vector<bool>{false, false}));
+  EXPECT_EQ(p.Told({all[0], all[2]}), (std::vector<bool>{false, false}));
+}
+
 /// Against enumeration: what is said to be told is told.
 TEST(Determined, NeverClaimsTooMuch) {
   std::mt19937 random(1);

@@ -128,6 +128,23 @@ TEST(Importer, ShapesBeyondAnyMemoryAreNotFollowed) {
   }
 }
 
+TEST(Importer, ShapeArithmeticChecksItsArguments) {
+  for (const char* op : {"Add", "Mul", "Div", "Mod", "Equal", "And", "Or", "Where", "Concat", "Gather",
+                         "Reshape", "Unsqueeze", "Expand", "Slice", "Range", "Less"}) {
+    for (size_t count : {1, 2, 4}) {
+      if (count == 2 && op[0] != 'W' && op[0] != 'R' && op[0] != 'S') continue;
+      ModelProto m = EmptyModel();
+      AddInput(m, "x", {2, 3});
+      AddNode(m, "Shape", {"x"}, {"s"});
+      NodeProto* n = AddNode(m, op, std::vector<std::string>(count, "s"), {"t"});
+      if (op == std::string("Concat")) SetInt(n, "axis", count > 1 ? 7 : -3);
+      AddNode(m, "ConstantOfShape", {"t"}, {"y"});
+      AddOutput(m, "y");
+      EXPECT_THROW(ImportProto(m), Error) << op << " of " << count;
+    }
+  }
+}
+
 TEST(Importer, RangesNearTheEndOfTheIntegersAreCounted) {
   ModelProto m = EmptyModel();
   AddInts(m, "begin", {}, {INT64_MIN});

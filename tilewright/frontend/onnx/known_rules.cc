@@ -106,10 +106,13 @@ Known BroadcastTo(const Known& x, const std::vector<int64_t>& shape) {
 
 using ElementRule = Expr (*)(const std::vector<Expr>& x);
 
-/// f over broadcast arguments; the result has the last argument's type, or bool.
-bool Elementwise(NodeContext& ctx, ElementRule f, bool to_bool = false) {
+/// Any number of arguments.
+constexpr size_t kAny = 0;
+
+/// f over `arity` broadcast arguments; the result has the last argument's type, or bool.
+bool Elementwise(NodeContext& ctx, size_t arity, ElementRule f, bool to_bool = false) {
   auto all = AllKnown(ctx);
-  if (!all) return false;
+  if (!all || (arity != kAny && all->size() != arity)) return false;
   std::vector<int64_t> shape;
   for (const Known& k : *all) {
     auto joined = Broadcast(shape, k.shape);
@@ -140,12 +143,12 @@ bool SameTypes(const NodeContext& ctx) {
 template <BinaryOp op>
 bool Binary(NodeContext& ctx) {
   if (ctx.HasAttr("broadcast") || !SameTypes(ctx) || ctx.DType(0).is_bool()) return false;
-  return Elementwise(ctx, [](const std::vector<Expr>& x) { return MakeBinary(op, x[0], x[1]); });
+  return Elementwise(ctx, 2, [](const std::vector<Expr>& x) { return MakeBinary(op, x[0], x[1]); });
 }
 template <BinaryOp op>
 bool Fold(NodeContext& ctx) {
   if (!SameTypes(ctx)) return false;
-  return Elementwise(ctx, [](const std::vector<Expr>& x) {
+  return Elementwise(ctx, kAny, [](const std::vector<Expr>& x) {
     Expr y = x[0];
     for (size_t i = 1; i < x.size(); ++i) y = MakeBinary(op, y, x[i]);
     return y;
@@ -156,9 +159,9 @@ bool Compare(NodeContext& ctx) {
   if (ctx.HasAttr("broadcast") || !SameTypes(ctx)) return false;
   // A comparison of symbolic expressions is worth nothing to a shape unless it can be decided.
   auto all = AllKnown(ctx);
-  if (!all || !(*all)[0].constant() || !(*all)[1].constant()) return false;
+  if (!all || all->size() != 2 || !(*all)[0].constant() || !(*all)[1].constant()) return false;
   return Elementwise(
-      ctx,
+      ctx, 2,
       [](const std::vector<Expr>& x) {
         Expr c = swap ? MakeBinary(op, x[1], x[0]) : MakeBinary(op, x[0], x[1]);
         auto value = EvalInt(c, {});
@@ -169,7 +172,7 @@ bool Compare(NodeContext& ctx) {
 
 bool Divide(NodeContext& ctx) {
   if (ctx.HasAttr("broadcast") || !SameTypes(ctx)) return false;
-  return Elementwise(ctx, [](const std::vector<Expr>& x) -> Expr {
+  return Elementwise(ctx, 2, [](const std::vector<Expr>& x) -> Expr {
     if (x[0].dtype().is_float()) return x[0] / x[1];
     auto divisor = AsInt(x[1]);
     if (!divisor || *divisor == 0) return nullptr;
@@ -180,7 +183,7 @@ bool Divide(NodeContext& ctx) {
 
 bool Modulo(NodeContext& ctx) {
   if (!SameTypes(ctx) || ctx.Int("fmod", 0) != 0 || ctx.DType(0).is_float()) return false;
-  return Elementwise(ctx, [](const std::vector<Expr>& x) -> Expr {
+  return Elementwise(ctx, 2, [](const std::vector<Expr>& x) -> Expr {
     auto divisor = AsInt(x[1]);
     if (!divisor || *divisor == 0) return nullptr;
     return FloorMod(x[0], x[1]);
@@ -190,7 +193,7 @@ bool Modulo(NodeContext& ctx) {
 template <double (*f)(double)>
 bool FloatFunction(NodeContext& ctx) {
   if (!ctx.DType(0).is_float()) return false;
-  return Elementwise(ctx, [](const std::vector<Expr>& x) -> Expr {
+  return Elementwise(ctx, 1, [](const std::vector<Expr>& x) -> Expr {
     auto value = AsNumber(x[0]);
     return value ? MakeConst(kF64, f(*value)) : Expr(nullptr);
   });
@@ -201,31 +204,32 @@ double RoundOf(double x) { return std::nearbyint(x); }
 double SqrtOf(double x) { return std::sqrt(x); }
 
 bool Negate(NodeContext& ctx) {
-  return Elementwise(ctx, [](const std::vector<Expr>& x) { return -x[0]; });
+  return Elementwise(ctx, 1, [](const std::vector<Expr>& x) { return -x[0]; });
 }
 double ReluOf(double x) { return x < 0 ? 0 : x; }
 bool Rectify(NodeContext& ctx) {
   if (ctx.DType(0).is_float()) return FloatFunction<ReluOf>(ctx);
-  return Elementwise(ctx, [](const std::vector<Expr>& x) { return Max(x[0], MakeConst(x[0].dtype(), 0)); });
+  return Elementwise(ctx, 1,
+                     [](const std::vector<Expr>& x) { return Max(x[0], MakeConst(x[0].dtype(), 0)); });
 }
 bool Absolute(NodeContext& ctx) {
-  return Elementwise(ctx, [](const std::vector<Expr>& x) { return Max(x[0], -x[0]); });
+  return Elementwise(ctx, 1, [](const std::vector<Expr>& x) { return Max(x[0], -x[0]); });
 }
 
 /// Logic on bools, which are integers 0 and 1 here.
 bool LogicalAnd(NodeContext& ctx) {
   if (ctx.HasAttr("broadcast")) return false;
-  return Elementwise(ctx, [](const std::vector<Expr>& x) { return x[0] * x[1]; });
+  return Elementwise(ctx, 2, [](const std::vector<Expr>& x) { return x[0] * x[1]; });
 }
 bool LogicalOr(NodeContext& ctx) {
   if (ctx.HasAttr("broadcast")) return false;
-  return Elementwise(ctx, [](const std::vector<Expr>& x) { return Max(x[0], x[1]); });
+  return Elementwise(ctx, 2, [](const std::vector<Expr>& x) { return Max(x[0], x[1]); });
 }
 bool LogicalNot(NodeContext& ctx) {
-  return Elementwise(ctx, [](const std::vector<Expr>& x) { return Expr(1) - x[0]; });
+  return Elementwise(ctx, 1, [](const std::vector<Expr>& x) { return Expr(1) - x[0]; });
 }
 bool Choose(NodeContext& ctx) {
-  return Elementwise(ctx, [](const std::vector<Expr>& x) -> Expr {
+  return Elementwise(ctx, 3, [](const std::vector<Expr>& x) -> Expr {
     auto c = AsInt(x[0]);
     if (!c) return nullptr;
     return *c ? x[1] : x[2];
