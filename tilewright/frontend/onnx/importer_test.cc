@@ -398,5 +398,48 @@ TEST(Importer, ErrorsOfInferenceNameNodeAndOperatorSet) {
   ExpectImportError([&] { ImportProto(m); }, "TW2017", {"node 'Add_1'", "argument 1 is missing"});
 }
 
+/// A node with a map x of 1..n and a kernel w of 1..k, along one axis.
+ModelProto OverALine(const std::string& op, int64_t n, int64_t k, int64_t stride, std::vector<int64_t> pads) {
+  ModelProto m = EmptyModel();
+  AddInput(m, "x", {1, 1, n});
+  AddInput(m, "w", {1, 1, k});
+  NodeProto* node = AddNode(m, op, {"x", "w"}, {"y"});
+  SetInts(node, "strides", {stride});
+  SetInts(node, "pads", pads);
+  AddOutput(m, "y");
+  return m;
+}
+
+TEST(Importer, TapsThatMeetOnlyPadsAreCutOff) {
+  const ModelProto one = OverALine("Conv", 1, 7, 2, {3, 3});
+  EXPECT_THAT(OperatorsOf(ImportProto(one)), ElementsAre("Slice", "Conv"));
+  EXPECT_THAT(RunProto(one, {Floats({1, 1, 1}, {2}), Counting({1, 1, 7})})[0].ToDoubles(), ElementsAre(6));
+  // Positions 0 and 3 over two elements: of seven taps the first and the last two meet none.
+  const ModelProto two = OverALine("Conv", 2, 7, 3, {4, 5});
+  EXPECT_THAT(OperatorsOf(ImportProto(two)), ElementsAre("Slice", "Conv"));
+  EXPECT_THAT(RunProto(two, {Floats({1, 1, 2}, {1, 10}), Counting({1, 1, 7})})[0].ToDoubles(),
+              ElementsAre(54, 21));
+  EXPECT_THAT(OperatorsOf(ImportProto(OverALine("Conv", 4, 7, 1, {3, 3}))), ElementsAre("Conv"));
+}
+
+TEST(Importer, TransposedConvolutionsHaveWholePhases) {
+  const ModelProto m = OverALine("ConvTranspose", 2, 3, 2, {0, 0});
+  EXPECT_THAT(OperatorsOf(ImportProto(m)), ElementsAre("Pad", "ConvTranspose", "Slice"));
+  EXPECT_THAT(RunProto(m, {Floats({1, 1, 2}, {1, 10}), Floats({1, 1, 3}, {1, 2, 3})})[0].ToDoubles(),
+              ElementsAre(1, 2, 13, 20, 30));
+  EXPECT_THAT(OperatorsOf(ImportProto(OverALine("ConvTranspose", 2, 4, 2, {1, 1}))),
+              ElementsAre("ConvTranspose"));
+}
+
+TEST(Importer, AllOfATensorIsReducedAsOneRow) {
+  ModelProto m = EmptyModel();
+  AddInput(m, "x", {3, 5});
+  SetInt(AddNode(m, "ReduceSum", {"x"}, {"y"}), "keepdims", 0);
+  AddOutput(m, "y");
+  const ImportedModel model = ImportProto(m);
+  EXPECT_THAT(OperatorsOf(model), ElementsAre("ReduceSum", "Reshape"));
+  EXPECT_EQ(GetGraphFunction(model.module)->body.results[0]->type.ToString(), "f32[]");
+}
+
 }  // namespace
 }  // namespace tilewright::onnx

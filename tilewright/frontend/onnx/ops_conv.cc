@@ -122,6 +122,38 @@ Value Crop(NodeContext& ctx, const Value& x, WindowAttrs& w) {
   return cuts ? ctx.Call("Pad", {x}, {{"begin", begin}, {"end", end}}) : x;
 }
 
+/// The weight without taps that no position of the window has over the map, which pads keep away from it;
+/// `w` without what they reached of the pads. A map of 1 x 1 needs one tap of 7 x 7.
+Value TrimTaps(NodeContext& ctx, const Value& x, const Value& weight, WindowAttrs& w) {
+  const size_t n = w.strides.size();
+  std::vector<Expr> begin(n + 2, Expr(0)), shape = weight.tensor().shape;
+  bool cuts = false;
+  for (size_t d = 0; d < n; ++d) {
+    const auto extent = AsInt(x.tensor().shape[d + 2]), kernel = AsInt(shape[d + 2]);
+    if (!extent || !kernel || *kernel < 1) continue;
+    const int64_t stride = w.strides[d], dilation = w.dilations[d], pads = w.pads[d] + w.pads[d + n];
+    const int64_t last = (*extent + pads - (*kernel - 1) * dilation - 1) / stride * stride;
+    auto meets = [&](int64_t tap) {
+      const int64_t first_at = tap * dilation - w.pads[d];
+      return first_at < *extent && first_at + last >= 0;
+    };
+    int64_t before = 0, behind = 0;
+    while (before + 1 < *kernel && (before + 1) * dilation <= w.pads[d] && !meets(before)) ++before;
+    while (before + behind + 1 < *kernel && (behind + 1) * dilation <= w.pads[d + n] &&
+           !meets(*kernel - 1 - behind))
+      ++behind;
+    if (before + behind == 0) continue;
+    w.pads[d] -= before * dilation;
+    w.pads[d + n] -= behind * dilation;
+    begin[d + 2] = Expr(before);
+    shape[d + 2] = Expr(*kernel - before - behind);
+    cuts = true;
+  }
+  if (!cuts) return weight;
+  return ctx.Call("Slice", {weight},
+                  {{"begin", begin}, {"stride", std::vector<int64_t>(n + 2, 1)}, {"shape", shape}});
+}
+
 void Conv(NodeContext& ctx) {
   WindowAttrs w = ReadWindow(ctx, ConvKernel(ctx, 1));
   std::vector<Value> args = WithBias(ctx);
@@ -132,6 +164,7 @@ void Conv(NodeContext& ctx) {
     if (integers) return ctx.Set(0, integers);
   }
   args[0] = Crop(ctx, args[0], w);
+  args[1] = TrimTaps(ctx, args[0], args[1], w);
   Annotations attrs = ToAttrs(w);
   attrs["groups"] = groups;
   ctx.Set(0, ctx.Call("Conv", args, attrs));
@@ -164,6 +197,31 @@ void TransposePads(const NodeContext& ctx, const std::vector<int64_t>& kernel, W
   }
 }
 
+/// Zeros behind the kernel and results to be cut off make both whole multiples of the strides, so that the
+/// convolution can be computed phase by phase. Returns how many results are too many along each axis.
+std::vector<int64_t> CompletePhases(NodeContext& ctx, const std::vector<int64_t>& kernel, Value& weight,
+                                    WindowAttrs& w, std::vector<int64_t>& output_padding) {
+  const size_t n = kernel.size();
+  std::vector<int64_t> surplus(n, 0);
+  std::vector<Expr> begin(n + 2, Expr(0)), end(n + 2, Expr(0));
+  bool grows = false;
+  for (size_t d = 0; d < n; ++d) {
+    const auto extent = AsInt(ctx.Arg(0).tensor().shape[d + 2]);
+    if (!extent || w.dilations[d] != 1 || w.strides[d] == 1) continue;
+    const int64_t stride = w.strides[d], zeros = (stride - kernel[d] % stride) % stride;
+    const int64_t out = (*extent - 1) * stride + kernel[d] + output_padding[d] - w.pads[d] - w.pads[d + n];
+    if (out <= 0) continue;
+    surplus[d] = (stride - out % stride) % stride;
+    const int64_t cut = w.pads[d + n] + zeros - surplus[d];
+    w.pads[d + n] = std::max<int64_t>(0, cut);
+    output_padding[d] += std::max<int64_t>(0, -cut);
+    end[d + 2] = Expr(zeros);
+    grows |= zeros > 0;
+  }
+  if (grows) weight = ctx.Call("Pad", {weight}, {{"begin", begin}, {"end", end}});
+  return surplus;
+}
+
 void ConvTranspose(NodeContext& ctx) {
   std::vector<int64_t> kernel = ConvKernel(ctx, 1);
   const size_t n = kernel.size();
@@ -188,10 +246,22 @@ void ConvTranspose(NodeContext& ctx) {
     }
   }
   TransposePads(ctx, kernel, w, output_padding);
+  std::vector<Value> args = WithBias(ctx);
+  std::vector<int64_t> surplus(n, 0);
+  const int64_t groups = ctx.Int("group", 1);
+  if (groups == 1) surplus = CompletePhases(ctx, kernel, args[1], w, output_padding);
   Annotations attrs = ToAttrs(w);
-  attrs["groups"] = ctx.Int("group", 1);
+  attrs["groups"] = groups;
   attrs["output_padding"] = output_padding;
-  ctx.Set(0, ctx.Call("ConvTranspose", WithBias(ctx), attrs));
+  const Value y = ctx.Call("ConvTranspose", args, attrs);
+  std::vector<Expr> shape = y.tensor().shape;
+  for (size_t d = 0; d < n; ++d) shape[d + 2] = shape[d + 2] - Expr(surplus[d]);
+  const bool whole = std::all_of(surplus.begin(), surplus.end(), [](int64_t v) { return v == 0; });
+  ctx.Set(0, whole ? y
+                   : ctx.Call("Slice", {y},
+                              {{"begin", std::vector<Expr>(n + 2, Expr(0))},
+                               {"stride", std::vector<int64_t>(n + 2, 1)},
+                               {"shape", shape}}));
 }
 
 // ---- Pooling

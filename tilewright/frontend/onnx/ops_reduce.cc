@@ -23,13 +23,25 @@ std::optional<Annotations> ReduceAttrs(const NodeContext& ctx, int64_t argument_
 
 using Step = std::function<Value(NodeContext&, const Value&)>;
 
+/// The reduction; of all axes with their ones kept, which the scheduler takes for one row, and dropped
+/// behind.
+Value ReduceOver(NodeContext& ctx, const char* core, const Value& x, Annotations attrs) {
+  const size_t reduced = std::get<std::vector<int64_t>>(attrs.at("axes")).size();
+  const size_t rank = x.tensor().shape.size();
+  const bool to_scalar =
+      rank > 0 && !std::get<bool>(attrs.at("keepdims")) && (reduced == 0 || reduced == rank);
+  if (!to_scalar) return ctx.Call(core, {x}, attrs);
+  attrs["keepdims"] = true;
+  return ctx.Reshape(ctx.Call(core, {x}, attrs), {});
+}
+
 /// before(x), a reduction, after(result).
 void Reduce(NodeContext& ctx, const char* core, int64_t argument_since, const Step& before = nullptr,
             const Step& after = nullptr) {
   auto attrs = ReduceAttrs(ctx, argument_since);
   Value x = ctx.Arg(0);
   if (before) x = before(ctx, x);
-  if (attrs) x = ctx.Call(core, {x}, *attrs);
+  if (attrs) x = ReduceOver(ctx, core, x, *attrs);
   if (after) x = after(ctx, x);
   ctx.Set(0, !attrs && !before && !after ? ctx.Call("Identity", {x}) : x);
 }
