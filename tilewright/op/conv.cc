@@ -229,6 +229,11 @@ void AddWinograd(const InferContext& ctx, const ChoiceContext& choice, std::vect
 }
 
 std::vector<Candidate> ConvCandidates(const InferContext& ctx, const ChoiceContext& choice) {
+  // A factor per channel is not worth another order of the image.
+  const std::vector<Expr>& w = ctx.Input(1).shape;
+  const bool factors = std::all_of(w.begin() + 1, w.end(), [](const Expr& e) { return IsInt(e, 1); });
+  if (factors && ctx.Attr<ConvAttrs>().groups > 1 && ctx.Input(0).layout.natural())
+    return {{"natural", {}, Layout(), 1.0}};
   std::vector<Candidate> candidates =
       BlockedCandidates(ctx.Input(0), ctx.Input(1).shape[0], ctx.Attr<ConvAttrs>().groups, choice.target);
   AddWinograd(ctx, choice, candidates);
