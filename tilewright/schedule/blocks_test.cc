@@ -367,6 +367,15 @@ TEST(Prefetch, SpreadsARunOverAnInnerLoop) {
   ExpectIllegal(s, [&] { s.PrefetchSpread({"C"}, b, l[0], l[2], 2); }, "TW1422", "must be inside");
 }
 
+TEST(Prefetch, SpreadsARunOverMoreIterationsThanElements) {
+  const PrimFunc f = MatmulRelu(60, 4, 3);
+  Schedule s(f);
+  std::vector<LoopRef> l = s.GetLoops({"C"});
+  s.Reorder({l[2], l[0], l[1]});
+  s.PrefetchSpread({"C"}, s.func()->buffers[1], l[2], l[0], 2);
+  ExpectSameResult(f, s);  // verifies that positions are within the buffer
+}
+
 TEST(Tiles, BlockizeAReduction) {
   const PrimFunc f = MatmulRelu(13, 8, 12);
   Schedule s(f);

@@ -167,6 +167,8 @@ void Schedule::PrefetchSpread(const BlockRef& ref, const Buffer& buffer, const L
       if (extents[d] == 1) continue;
       const bool outermost =
           std::all_of(extents.begin(), extents.begin() + std::ptrdiff_t(d), [](int64_t e) { return e == 1; });
+      // Where iterations outnumber elements, the last ones ask for the last line again.
+      if (outermost && count > elements) rest = Min(rest, Expr(extents[d] - 1));
       position[d] = position[d] + (outermost ? rest : FloorMod(rest, Expr(extents[d])));
       rest = FloorDiv(rest, Expr(extents[d]));
     }
