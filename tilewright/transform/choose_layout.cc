@@ -5,6 +5,7 @@
 #include <numeric>
 #include <unordered_set>
 
+#include "tilewright/graph/lower_function.h"
 #include "tilewright/graph/op_def.h"
 #include "tilewright/graph/rewrite.h"
 
@@ -12,11 +13,71 @@ namespace tilewright {
 
 namespace {
 
+/// How much memory faster algorithms may take for constants, as a share of what constants have; what fits
+/// into the second level of cache is always theirs.
+constexpr double kMostGrowth = 0.5;
+
+/// How many bytes longer constants become by what a candidate computes from them alone, which is stored in
+/// their place: the stages of its lowering that read constants, and are read by others.
+int64_t AddedConstantBytes(const Binding& b, const OpCallNode& call, const Candidate& candidate,
+                           const std::unordered_set<const ValueNode*>& constants) {
+  GraphFunctionNode f;
+  f.name = "candidate";
+  std::vector<bool> constant;
+  std::vector<Value> args;
+  for (size_t i = 0; i < call.args.size(); ++i) {
+    const Value& v = call.args[i];
+    if (!v) {
+      args.emplace_back();
+      continue;
+    }
+    TensorType t = v.tensor();
+    t.layout = i < candidate.arg_layouts.size() ? candidate.arg_layouts[i] : Layout();
+    f.params.emplace_back(v.name(), Type(t), v->origin);
+    args.push_back(f.params.back());
+    constant.push_back(constants.contains(v.get()));
+  }
+  TensorType t = b.results[0].tensor();
+  t.layout = candidate.result_layout;
+  const Value result(b.results[0].name(), Type(t), "");
+  f.body.bindings.push_back({{result}, MakeOpCall(candidate.op, args, candidate.attrs)});
+  f.body.results = {result};
+  const PrimFunc kernel = LowerFunction(GraphFunction(std::move(f)));
+
+  std::unordered_set<Buffer> known, computed, needed;  // constants, what is made of them, what others read
+  for (size_t i = 0; i < constant.size(); ++i) {
+    if (constant[i]) known.insert(kernel->buffers[i]);
+  }
+  PreOrder(kernel->body, [&](const Stmt& s) {
+    auto* block = s.As<BlockNode>();
+    if (!block || block->writes.empty() || block->iter_vars.empty()) return true;
+    auto is_known = [&](const BufferRegion& r) {
+      return known.contains(r.buffer) || computed.contains(r.buffer);
+    };
+    if (!block->reads.empty() && std::ranges::all_of(block->reads, is_known)) {
+      for (const BufferRegion& w : block->writes) computed.insert(w.buffer);
+    } else {
+      for (const BufferRegion& r : block->reads) needed.insert(r.buffer);
+    }
+    return true;
+  });
+  int64_t bytes = 0;
+  auto bytes_of = [](const Buffer& buffer) {
+    int64_t n = buffer.dtype().element_bytes();
+    for (const Expr& extent : buffer.shape()) n *= AsInt(extent).value_or(0);
+    return n;
+  };
+  for (const Buffer& buffer : computed) bytes += needed.contains(buffer) ? bytes_of(buffer) : 0;
+  for (const Buffer& buffer : known) bytes -= needed.contains(buffer) ? 0 : bytes_of(buffer);
+  return bytes;
+}
+
 class Chooser {
  public:
   Chooser(const Target& target, double max_error) : target_(target), max_error_(max_error) {}
 
   GraphFunction Run(const GraphFunction& f) {
+    KeepWithinMemory(f);
     GraphFunction result =
         RewriteBindings(f, [&](const Binding& b, GraphBuilder& builder) { return Rewrite(b, builder); });
     if (result == f) return f;
@@ -62,14 +123,9 @@ class Chooser {
   }
 
   std::optional<std::vector<Value>> Choose(const Binding& b, const OpCallNode& call, GraphBuilder& builder) {
-    InferContext context(*call.op, call.args, call.attrs, b.results[0]->origin);
-    ChoiceContext choice{target_, max_error_, {}};
-    for (const Value& v : call.args) choice.constant_args.push_back(constants_.contains(v.get()));
-    std::vector<Candidate> candidates = call.op->candidates(context, choice);
-    TW_CHECK(!candidates.empty(), "{} has no candidate", call.op->name);
-    const Candidate& best =
-        *std::min_element(candidates.begin(), candidates.end(),
-                          [](const Candidate& x, const Candidate& y) { return x.cost < y.cost; });
+    std::vector<Candidate> candidates = CandidatesOf(b, call, constants_);
+    const auto taken = taken_.find(b.results[0].get());
+    const Candidate& best = taken == taken_.end() ? Cheapest(candidates) : candidates.at(taken->second);
     std::vector<Value> args;
     for (size_t i = 0; i < call.args.size(); ++i) {
       const Value& v = call.args[i];
@@ -78,6 +134,72 @@ class Chooser {
     }
     return Emit(b, best.op ? *best.op : *call.op, std::move(args), best.op ? best.attrs : call.attrs,
                 best.result_layout, builder);
+  }
+
+  static const Candidate& Cheapest(const std::vector<Candidate>& candidates) {
+    return *std::min_element(candidates.begin(), candidates.end(),
+                             [](const Candidate& x, const Candidate& y) { return x.cost < y.cost; });
+  }
+
+  /// One operator's candidates, what each adds to the constants, and the one that memory allows.
+  struct Choice {
+    const ValueNode* result;
+    std::vector<Candidate> candidates;
+    std::vector<int64_t> bytes;
+    size_t taken;
+  };
+
+  /// Limits what candidates may add to the constants, where the cheapest ones together would add too much:
+  /// step by step, an operator takes a smaller candidate where that costs the least time per byte.
+  void KeepWithinMemory(const GraphFunction& f) {
+    const auto uses = CountUses(f->body);
+    std::unordered_set<const ValueNode*> constants;
+    int64_t own = 0, more = 0;
+    std::vector<Choice> choices;
+    for (const Binding& b : f->body.bindings) {
+      if (auto* constant = b.operation.As<ConstantNode>()) {
+        constants.insert(b.results[0].get());
+        // What passes before have replaced is still there.
+        own += uses.contains(b.results[0].get()) ? constant->data.bytes() : 0;
+      }
+      auto* call = b.operation.As<OpCallNode>();
+      if (!call || !call->op->candidates) continue;
+      Choice choice{b.results[0].get(), CandidatesOf(b, *call, constants), {}, 0};
+      for (const Candidate& c : choice.candidates)
+        choice.bytes.push_back(c.op && c.op != call->op ? AddedConstantBytes(b, *call, c, constants) : 0);
+      choice.taken = size_t(&Cheapest(choice.candidates) - choice.candidates.data());
+      more += choice.bytes[choice.taken];
+      choices.push_back(std::move(choice));
+    }
+    const int64_t most = std::max(int64_t(double(own) * kMostGrowth), target_.CacheBytes(2));
+    while (more > most) {
+      Choice* changed = nullptr;
+      size_t smaller = 0;
+      double least = 0;
+      for (Choice& choice : choices) {
+        for (size_t i = 0; i < choice.bytes.size(); ++i) {
+          const int64_t saved = choice.bytes[choice.taken] - choice.bytes[i];
+          if (saved <= 0) continue;
+          const double price =
+              (choice.candidates[i].cost - choice.candidates[choice.taken].cost) / double(saved);
+          if (!changed || price < least) changed = &choice, smaller = i, least = price;
+        }
+      }
+      if (!changed) break;
+      more += changed->bytes[smaller] - changed->bytes[changed->taken];
+      changed->taken = smaller;
+      taken_[changed->result] = smaller;
+    }
+  }
+
+  std::vector<Candidate> CandidatesOf(const Binding& b, const OpCallNode& call,
+                                      const std::unordered_set<const ValueNode*>& constants) const {
+    InferContext context(*call.op, call.args, call.attrs, b.results[0]->origin);
+    ChoiceContext choice{target_, max_error_, {}};
+    for (const Value& v : call.args) choice.constant_args.push_back(constants.contains(v.get()));
+    std::vector<Candidate> candidates = call.op->candidates(context, choice);
+    TW_CHECK(!candidates.empty(), "{} has no candidate", call.op->name);
+    return candidates;
   }
 
   /// The blocked layout of an argument that has the result's shape.
@@ -137,6 +259,8 @@ class Chooser {
   const Target& target_;
   const double max_error_;
   std::unordered_set<const ValueNode*> constants_;
+  /// The candidates of operators whose cheapest one needs too much memory, by their results.
+  std::unordered_map<const ValueNode*, size_t> taken_;
   const OpDef* relayout_ = OpRegistry::Get("Relayout");
   /// Relayouts made so far; the values are kept alive by the function under rewriting.
   std::map<std::pair<const ValueNode*, std::string>, Value> converted_;

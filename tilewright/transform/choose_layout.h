@@ -8,7 +8,9 @@ namespace tilewright {
 
 /// Gives every value of @main the layout in which it is best computed and read, and inserts Relayout
 /// operators where two users disagree. Heavy operators choose among their candidates, of those that
-/// approximate only where the error that they state is at most `max_error`; element-wise operators keep what
+/// approximate only where the error that they state is at most `max_error`, and of those that need
+/// more memory for constants only as many as half of the constants, or the second level of cache, has
+/// bytes; element-wise operators keep what
 /// they get; pooling, padding and concatenation follow their arguments; all others get and give
 /// natural layouts. Before: types are inferred, constants folded. After: parameters and results of @main are
 /// natural, and the layout of each value is in its type.
