@@ -21,9 +21,11 @@ struct MemoryPlan {
   int64_t lower_bound = 0;  ///< the largest sum of sizes that live in one step
 };
 
-/// Offsets, multiples of `alignment`, such that requests that live at the same time do not overlap. Greedy by
-/// size: the largest first, each at the lowest gap that fits (Pisarchyk and Lee, "Efficient Memory Management
-/// for Deep Neural Net Inference", 2020, section 5.2).
+/// Offsets, multiples of `alignment`, such that requests that live at the same time do not overlap. Each is
+/// placed at the lowest gap that fits, in several orders, until a plan keeps the lower bound: by size and by
+/// breadth (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020,
+/// sections 5.2 and 5.3), by size and lifetime, and with what stood out of the last plan in front. The best
+/// one is taken.
 MemoryPlan PlanMemory(const std::vector<MemoryRequest>& requests, int64_t alignment = 64);
 
 /// A piece of memory whose size depends on symbols.
