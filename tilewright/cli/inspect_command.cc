@@ -39,6 +39,16 @@ nlohmann::ordered_json Operators(const ReadyModel& ready) {
   return counts;
 }
 
+/// The least memory that any plan of intermediate values needs: of what was compiled now, else as the
+/// compiler wrote it into the module.
+std::optional<int64_t> LowerBound(const ReadyModel& ready) {
+  if (ready.compiled) return ready.compiled->memory.lower_bound;
+  for (const auto& [name, value] : ready.module->info().attributes) {
+    if (name == "memory.lower_bound") return std::atoll(value.c_str());
+  }
+  return std::nullopt;
+}
+
 nlohmann::ordered_json Describe(const InspectArgs& args, const ReadyModel& ready) {
   const runtime::Program& program = ready.module->program();
   nlohmann::ordered_json out;
@@ -46,13 +56,21 @@ nlohmann::ordered_json Describe(const InspectArgs& args, const ReadyModel& ready
   out["inputs"] = Specs(program.inputs, program);
   out["outputs"] = Specs(program.outputs, program);
   out["target"] = ready.compiled ? ready.compiled->target.ToString() : ready.module->variant().target;
+  if (!ready.compiled) {
+    for (const auto& [key, value] : ready.module->info().attributes) {
+      if (key == "variant") out["variants"].push_back(value);
+    }
+  }
   out["operators"] = Operators(ready);
   int64_t parameters = 0, arena = 0;
   for (const runtime::Buffer& b : program.buffers) parameters += b.storage == runtime::Storage::kParameter;
   for (const runtime::Arena& a : program.arenas) arena += a.bytes.is_constant() ? a.bytes.constant() : 0;
   out["parameters"] = {{"count", parameters}, {"bytes", ready.module->parameters().size()}};
   out["memory"] = {{"arena_bytes", arena}};
-  if (ready.compiled) out["memory"]["lower_bound_bytes"] = ready.compiled->memory.lower_bound;
+  if (const auto bound = LowerBound(ready); bound && *bound > 0) {
+    out["memory"]["lower_bound_bytes"] = *bound;
+    out["memory"]["ratio"] = double(arena) / double(*bound);
+  }
   out["kernels"] = program.kernels.size();
   out["instructions"] = program.instructions.size();
   if (ready.compiled) {
@@ -86,14 +104,21 @@ void Print(const nlohmann::ordered_json& d) {
   fmt::print("  memory plan: {:.2f} MB for intermediate values",
              d["memory"]["arena_bytes"].get<double>() / 1e6);
   if (d["memory"].contains("lower_bound_bytes")) {
-    fmt::print(" (no plan needs less than {:.2f} MB)", d["memory"]["lower_bound_bytes"].get<double>() / 1e6);
+    fmt::print(" ({:.2f} times the {:.2f} MB that any plan needs)", d["memory"]["ratio"].get<double>(),
+               d["memory"]["lower_bound_bytes"].get<double>() / 1e6);
   }
   fmt::print("\n  program: {} kernels, {} instructions\n", d["kernels"].get<size_t>(),
              d["instructions"].get<size_t>());
   if (d.contains("flops")) fmt::print("  work: {:.2f} GFLOP per run\n", d["flops"].get<double>() / 1e9);
   if (d.contains("code_bytes")) fmt::print("  code: {:.2f} MB\n", d["code_bytes"].get<double>() / 1e6);
   if (d.contains("file_bytes")) fmt::print("  file: {:.2f} MB\n", d["file_bytes"].get<double>() / 1e6);
-  fmt::print("  target: {}\n", d["target"].get<std::string>());
+  if (d.contains("variants") && d["variants"].size() > 1) {
+    fmt::print("  variants, the best first that a processor may run:\n");
+    for (auto& v : d["variants"]) fmt::print("    {}\n", v.get<std::string>());
+    fmt::print("  taken here:\n    {}\n", d["target"].get<std::string>());
+  } else {
+    fmt::print("  target: {}\n", d["target"].get<std::string>());
+  }
 }
 
 void Inspect(const InspectArgs& args) {

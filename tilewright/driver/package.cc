@@ -93,6 +93,7 @@ runtime::ModuleInfo InfoOf(const CompiledModel& model) {
   info.name = model.name;
   info.producer = std::string("tilewright ") + TW_VERSION;
   info.attributes.emplace_back("flops", fmt::format("{:.0f}", model.flops));
+  info.attributes.emplace_back("memory.lower_bound", std::to_string(model.memory.lower_bound));
   for (auto& [name, count] : model.operators)
     info.attributes.emplace_back("operator." + name, std::to_string(count));
   return info;
@@ -127,6 +128,8 @@ void WriteSharedLibrary(std::span<const CompiledModel> variants, const std::stri
     image.variants.push_back(std::move(variant));
   }
   TW_CHECK(!libraries.empty(), "a module without a variant");
+  for (const runtime::VariantImage& v : image.variants)
+    image.info.attributes.emplace_back("variant", v.info.target);
   runtime::WriteSharedObjectModule(path, Bytes(libraries[0].data(), libraries[0].size()), image);
 }
 
