@@ -9,6 +9,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <thread>
 
 #include "tilewright/runtime/byte_io.h"
 #include "tilewright/runtime/checksum.h"
@@ -228,6 +229,7 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void Write(std::span<const std::byte> bytes) {
+    if (bytes.size() >= kShared) return WriteShared(bytes);
     if (std::fwrite(bytes.data(), 1, bytes.size(), file_) != bytes.size()) Fail("write to");
   }
   void Complete() {
@@ -239,10 +241,40 @@ class AtomicFile {
   }
 
  private:
+  // What takes time is the system's, which finds a page for each few kilobytes: two threads need half.
+  void WriteShared(std::span<const std::byte> bytes) {
+    if (std::fflush(file_) != 0) Fail("write to");
+    const off_t begin = ftello(file_);
+    if (begin < 0) Fail("write to");
+    const size_t half = bytes.size() / 2;
+    int error_of_other = 0;
+    std::thread other(
+        [&] { error_of_other = WriteAt(bytes.subspan(half), begin + static_cast<off_t>(half)); });
+    const int error = WriteAt(bytes.first(half), begin);
+    other.join();
+    errno = error != 0 ? error : error_of_other;
+    if (errno != 0 || fseeko(file_, begin + static_cast<off_t>(bytes.size()), SEEK_SET) != 0)
+      Fail("write to");
+  }
+  // 0, or the number of the error.
+  int WriteAt(std::span<const std::byte> bytes, off_t offset) const {
+    while (!bytes.empty()) {
+      const ssize_t written = pwrite(fileno(file_), bytes.data(), bytes.size(), offset);
+      if (written < 0 && errno != EINTR) return errno;
+      if (written < 0) continue;
+      if (written == 0) return ENOSPC;
+      bytes = bytes.subspan(static_cast<size_t>(written));
+      offset += written;
+    }
+    return 0;
+  }
+
   [[noreturn]] void Fail(const char* what) const {
     std::string why = std::strerror(errno);
     throw RuntimeError(ErrorId::kCannotWrite, std::string("cannot ") + what + " '" + path_ + "': " + why);
   }
+
+  static constexpr size_t kShared = size_t{4} << 20;
 
   std::string path_;
   std::string temporary_;
