@@ -12,16 +12,18 @@ bool SameIndices(const std::vector<Expr>& a, const std::vector<Expr>& b) {
                     [](const Expr& x, const Expr& y) { return StructuralEqual(x, y); });
 }
 
-/// Whether a kernel (scheduled stage) may write `result` in the memory of `argument`: only one statement
-/// touches either, and to write an element it reads the same element alone. Blocks write each element once,
-/// so that what is read has not been written yet.
+/// Whether a kernel (scheduled stage) may write `result` in the memory of `argument`: only statements that
+/// write the result touch either, and to write an element they read the same element of the argument alone.
+/// A schedule may have cut the one block of the computation into parts, but each element is still written
+/// once, unless a statement reads the result, as that of a reduction; so what is read has not been written
+/// yet.
 class InPlaceCheck {
  public:
   InPlaceCheck(const Buffer& argument, const Buffer& result) : argument_(argument), result_(result) {}
 
   bool Run(const Stmt& body) {
     Visit(body);
-    return stores_ == 1 && fits_;
+    return stores_ > 0 && fits_;
   }
 
  private:
