@@ -53,6 +53,14 @@ TEST(ScheduleReduction, AccumulatesInRegisters) {
   }
 }
 
+TEST(ScheduleReduction, OfOneElementEach) {
+  te::Tensor x = te::Placeholder("x", kF32, {3, 5, 40});
+  const IterVar k = te::ReduceAxis(1, "k");
+  te::Tensor sum =
+      te::Compute("sum", {3, 5, 40}, [&](auto& i) { return te::Sum(x({i[0], i[1], i[2] + k.var}), {k}); });
+  EXPECT_THAT(Scheduled(te::CreatePrimFunc("ones", {x}, {sum}), "x86-64-v4"), HasSubstr("vectorized"));
+}
+
 TEST(ScheduleReduction, LargeOnesAreParallel) {
   EXPECT_THAT(Scheduled(Windows(16, 32, 35, 1, false), "x86-64-v4"), HasSubstr("parallel"));
   EXPECT_THAT(Scheduled(Columns(64, 1000), "x86-64-v4"), HasSubstr("parallel"));

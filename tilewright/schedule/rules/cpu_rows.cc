@@ -33,7 +33,8 @@ class RowKernel {
         if (iv.kind == IterKind::kReduce) row_.push_back(iv.dom.extent);
       }
     }
-    if (row_.empty()) return false;
+    // Rows of one element are no rows: vectors run across them.
+    if (row_.empty() || RowIsOne()) return false;
     const BlockNode& last = s_.Get(blocks.back());
     std::vector<Expr> axes;
     for (const IterVar& iv : last.iter_vars) {
@@ -115,7 +116,7 @@ class RowKernel {
     RowBlock block{ref, IsReduction(node)};
     // A reduction that may be over nothing has been given its first value by a block of its own.
     if (block.reduces && (!AlongTheRow(node) || !node.init)) return false;
-    block.whole_rows = !block.reduces && node.iter_vars.size() == rows_.size() + row_.size() && !RowIsOne();
+    block.whole_rows = !block.reduces && node.iter_vars.size() == rows_.size() + row_.size();
     blocks_.push_back(block);
     return true;
   }
