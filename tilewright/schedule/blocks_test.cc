@@ -149,6 +149,18 @@ TEST(ReverseComputeAt, PartsOfAProducerOrConsumer) {
   ExpectIllegal(consumer, [&] { consumer.ReverseComputeAt({"Sum_p1"}, rows); }, "TW1412", "'Sum_p1'");
 }
 
+TEST(ReverseComputeAt, TermsAreAddedOnce) {
+  // The loop around the copy tells the depth, and several of its iterations tell the same one.
+  Schedule s(MatmulRelu(3, 4, 5));
+  const BlockRef copy = s.CacheRead({"C"}, BufferNamed(s, "A"), "shared");
+  const std::vector<LoopRef> l = s.GetLoops({"C"});
+  s.Reorder({l[2], l[0]});
+  const LoopRef depth_and_column = s.Fuse({l[2], l[1]});
+  s.ComputeAt(copy, depth_and_column);
+  const LoopRef element = s.GetLoops(copy).back();
+  ExpectIllegal(s, [&] { s.ReverseComputeAt({"C"}, element); }, "TW1407", "add the same terms");
+}
+
 TEST(Cache, ReadAndWrite) {
   const PrimFunc f = PaddedConv(2, 3, 6, 1);
   Schedule s(f);

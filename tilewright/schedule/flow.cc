@@ -18,13 +18,13 @@ std::vector<const ForNode*> Concat(std::vector<const ForNode*> a, const std::vec
 
 }  // namespace
 
-bool Revisits(const BlockNode& block, const ForNode& loop, const std::vector<const ForNode*>& inner,
-              const Bounds& bounds) {
+namespace {
+
+/// Whether different iterations of `loop` may run an instance of the block for the same values of these
+/// bindings of it.
+bool Repeats(const std::vector<Expr>& bindings, const ForNode& loop, const std::vector<const ForNode*>& inner,
+             const Bounds& bounds) {
   if (IsTrivial(loop)) return false;
-  std::vector<Expr> bindings;
-  for (size_t i = 0; i < block.bindings.size(); ++i) {
-    if (block.iter_vars[i].kind == IterKind::kSpatial) bindings.push_back(block.bindings[i]);
-  }
   std::vector<Var> vars = {loop.var};
   for (const ForNode* l : inner) vars.push_back(l->var);
   if (Determined(bindings, vars, bounds)[0]) return false;
@@ -39,6 +39,17 @@ bool Revisits(const BlockNode& block, const ForNode& loop, const std::vector<con
     if (bounds.Prove(range->hi < next)) return false;
   }
   return true;
+}
+
+}  // namespace
+
+bool Revisits(const BlockNode& block, const ForNode& loop, const std::vector<const ForNode*>& inner,
+              const Bounds& bounds) {
+  std::vector<Expr> bindings;
+  for (size_t i = 0; i < block.bindings.size(); ++i) {
+    if (block.iter_vars[i].kind == IterKind::kSpatial) bindings.push_back(block.bindings[i]);
+  }
+  return Repeats(bindings, loop, inner, bounds);
 }
 
 namespace {
@@ -316,8 +327,14 @@ void CheckRunsOnce(const Rewriter& rw, const Stmt& body, const std::string& name
   bool revisits = false;
   const Bounds bounds = Rewriter::BoundsAt(path, false);
   for (size_t i = 0; i < loops.size(); ++i) {
-    if (RoleOf(block, loops[i]->var).reduce) continue;
-    std::vector<const ForNode*> inner(loops.begin() + std::ptrdiff_t(i) + 1, loops.end());
+    const std::vector<const ForNode*> inner(loops.begin() + std::ptrdiff_t(i) + 1, loops.end());
+    if (RoleOf(block, loops[i]->var).reduce) {
+      if (!Repeats(block.bindings, *loops[i], inner, bounds)) continue;
+      rw.Fail("TW1407",
+              fmt::format("block '{}' would add the same terms in several iterations of loop '{}'", name,
+                          loops[i]->var.name()),
+              {loops[i]});
+    }
     if (Revisits(block, *loops[i], inner, bounds)) last_revisit = i, revisits = true;
   }
   if (!revisits) return;
