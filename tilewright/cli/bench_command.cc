@@ -107,7 +107,7 @@ void Bench(const BenchArgs& args) {
   runtime::Context context(ready.module, {.num_threads = args.threads});
   GenerateInputs(context, 0, args.flags.RunDims(args.model));
   const Latencies latencies = Measure(context, args.seconds);
-  const double peak = MeasurePeakGflops(context.num_threads());
+  const double peak = MeasurePeakGflops(context.num_threads(), TargetOf(*ready.module, ready.compiled));
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
 

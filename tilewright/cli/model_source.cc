@@ -237,6 +237,10 @@ ReadyModel LoadModel(const std::string& path, const CompileFlags& flags,
   return ready;
 }
 
+Target TargetOf(const runtime::Module& module, const std::optional<CompiledModel>& compiled) {
+  return compiled ? compiled->target : Target::Parse(module.variant().target);
+}
+
 ReadyModel LoadModelBinding(
     const std::string& path, const CompileFlags& flags,
     const std::function<std::optional<NDArray>(const NeedsBoundInputs&, const std::string&)>& value_of) {

@@ -67,6 +67,9 @@ struct ReadyModel {
 ReadyModel LoadModel(const std::string& path, const CompileFlags& flags,
                      const std::map<std::string, NDArray>& bound = {});
 
+/// What the module's code was made for; `compiled` is what it was made of, where that was in this process.
+Target TargetOf(const runtime::Module& module, const std::optional<CompiledModel>& compiled);
+
 /// LoadModel for a model whose shapes depend on values of inputs: `value_of(e, name)` gives the value of an
 /// input that has to be a constant, or null, and then the error leaves as it came.
 ReadyModel LoadModelBinding(

@@ -57,16 +57,15 @@ void RunJob(void* argument, int64_t begin, int64_t end) {
 
 }  // namespace
 
-double MeasurePeakGflops(int threads) {
-  const Target host = Target::Host();
-  const PrimFunc kernel = PeakKernel(host, threads);
-  const std::vector<ObjectCode> objects = {CompileKernels(std::span(&kernel, 1), host)};
+double MeasurePeakGflops(int threads, const Target& target) {
+  const PrimFunc kernel = PeakKernel(target, threads);
+  const std::vector<ObjectCode> objects = {CompileKernels(std::span(&kernel, 1), target)};
   const JitModule code = JitModule::Load(objects);
-  NDArray out = NDArray::Empty(kF32, {threads * host.VectorLanes(4)});
+  NDArray out = NDArray::Empty(kF32, {threads * target.VectorLanes(4)});
   Job job{reinterpret_cast<tw_kernel>(code.Find("fma_peak")), out.mutable_data()};
   runtime::ThreadPool& pool = runtime::ThreadPool::Global();
   pool.Reserve(threads);
-  const double flops = 2.0 * kSteps * kChains * host.VectorLanes(4) * threads;
+  const double flops = 2.0 * kSteps * kChains * target.VectorLanes(4) * threads;
   double best = 0;
   for (int round = 0; round < 300; ++round) {
     const auto start = std::chrono::steady_clock::now();

@@ -180,7 +180,7 @@ void Profile(const ProfileArgs& args) {
       {.num_threads = args.threads, .profile = true, .trace_events = args.trace.empty() ? 0 : kTraceRoom});
   GenerateInputs(context, 0, args.flags.RunDims(args.model));
   const uint64_t runs = RunFor(context, args.seconds);
-  const double peak = MeasurePeakGflops(context.num_threads());
+  const double peak = MeasurePeakGflops(context.num_threads(), TargetOf(*ready.module, ready.compiled));
   const std::vector<Row> rows = Rows(context, runs);
   if (!args.trace.empty()) WriteFile(args.trace, ChromeTrace(context).dump() + "\n");
   if (args.json) {
