@@ -11,10 +11,11 @@ class Failure(Exception):
     """What is wrong, for the report."""
 
 
-def run_checks(suite, description, checks):
+def run_checks(suite, description, checks, parser=None):
     """Runs the checks named on the command line, or all: functions that take an empty folder, return what the
-    report says of them, and raise Failure. The exit status."""
-    parser = argparse.ArgumentParser(description=description.split("\n\n")[0])
+    report says of them, and raise Failure. `parser` has further options, which the checks read. The exit status."""
+    parser = parser or argparse.ArgumentParser()
+    parser.description = description.split("\n\n")[0]
     parser.add_argument("names", nargs="*", help=f"what to run (default: all): {', '.join(checks)}")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in checks]

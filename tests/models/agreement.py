@@ -7,6 +7,7 @@
   onnxruntime happens to be nearer than that: no float32 engine can promise more).
 """
 
+import argparse
 import dataclasses
 import hashlib
 import math
@@ -34,9 +35,18 @@ FETCHED = MODELS / "fetched"
 NUMBERS_PER_CHANNEL = 8
 LARGEST_DIFFERENCE = 1e-4
 LARGEST_ERROR_RATIO = 10
+# What models are compiled for; none is this machine.
+TARGET = []
+
+
+class TargetOption(argparse.Action):
+    def __call__(self, parser, namespace, value, option=None):
+        TARGET[:] = ["--target", value]
 
 
 def tilewright(*arguments, timeout=300):
+    if pathlib.Path(arguments[1]).suffix == ".onnx" and "--target" not in arguments:
+        arguments += tuple(TARGET)
     try:
         done = subprocess.run([COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=timeout)
     except FileNotFoundError:

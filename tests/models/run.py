@@ -9,9 +9,11 @@ Per model, on the same seeded inputs:
 - a model whose inputs have no fixed size (NAME_sizes) is compiled once and serves all sizes.
 Then some whole tasks on real input: a photo, printed text, speech, sentences (real_inputs.py).
 
-Runs in .venv-test (scripts/setup test); `make models` puts the models into build/models.
+Runs in .venv-test (scripts/setup test); `make models` puts the models into build/models. --target compiles for
+another target that this machine can run, x86-64-v3 say.
 """
 
+import argparse
 import functools
 import pathlib
 import re
@@ -19,8 +21,8 @@ import sys
 
 import numpy as np
 
-from agreement import (FETCHED, LARGEST_DIFFERENCE, MODELS, RUNTIME, Agreement, Failure, check_output, compiled,
-                       onnxruntime_session, require, run_double, run_onnxruntime, run_tilewright, same_bits,
+from agreement import (FETCHED, LARGEST_DIFFERENCE, MODELS, RUNTIME, Agreement, Failure, TargetOption, check_output,
+                       compiled, onnxruntime_session, require, run_double, run_onnxruntime, run_tilewright, same_bits,
                        sets_needed, tilewright)
 import model_inputs
 import quantised
@@ -125,4 +127,7 @@ CHECKS |= {"photo": check_photo, "voice": check_voice} | real_inputs.CHECKS
 
 
 if __name__ == "__main__":
-    sys.exit(run_checks("models", __doc__, CHECKS))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--target", action=TargetOption, help="what to compile for, of what this machine can run: "
+                        "x86-64-v3, say (default: this machine)")
+    sys.exit(run_checks("models", __doc__, CHECKS, parser))
