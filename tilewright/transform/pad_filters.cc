@@ -2,8 +2,10 @@
 #include "tilewright/transform/pad_filters.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
+#include "tilewright/graph/interpreter.h"
 #include "tilewright/graph/op_def.h"
 #include "tilewright/graph/rewrite.h"
 
@@ -32,6 +34,21 @@ std::optional<int> FilterAxis(const OpCallNode& call) {
   return call.op->filter_axis ? call.op->filter_axis(call.attrs) : std::nullopt;
 }
 
+/// What lets a binding's result have more channels than it declares.
+enum class Role {
+  kNone,
+  kFilters,    ///< a convolution, whose filters are padded
+  kDepthwise,  ///< a convolution of each channel by itself: as many as its argument
+  kKeeps,      ///< other work within channels: as many as its argument, zeros from zeros
+  kPointwise,  ///< as many as its arguments
+};
+
+/// Values that have the surplus channels together, and what that saves and costs, in cycles.
+struct Region {
+  double saved = 0, cut = 0;
+  bool worthwhile() const { return saved > cut; }
+};
+
 class Padder {
  public:
   Padder(const GraphFunction& f, const Target& target)
@@ -43,100 +60,276 @@ class Padder {
   }
 
   GraphFunction Run() {
-    for (const Binding& b : f_->body.bindings) Plan(b);
-    if (padded_.empty()) return f_;
+    for (const Binding& b : f_->body.bindings) Visit(b);
+    for (const auto& [b, role] : roles_) Weigh(*b->results[0].get(), *b, role);
+    const bool any =
+        std::any_of(regions_.begin(), regions_.end(), [](auto& r) { return r.second.worthwhile(); });
+    if (!any) return f_;
     return RewriteBindings(f_, [&](const Binding& b, GraphBuilder& builder) { return Rewrite(b, builder); });
   }
 
  private:
-  /// What happens to a binding: its result has this many channels, and the surplus is cut off here.
-  struct Padded {
-    int64_t channels = 0;
-    bool is_filter = false, is_last = false;
-  };
-
-  /// How many filters it gets, if that saves vectors.
-  std::optional<int64_t> FiltersFor(const Binding& b) const {
-    auto* call = b.operation.As<OpCallNode>();
-    const std::optional<int> axis = call ? FilterAxis(*call) : std::nullopt;
-    if (!axis || !call->op->candidates) return std::nullopt;
-    const Annotations attrs = call->attrs.ToMap();
-    if (auto groups = attrs.find("groups"); groups != attrs.end() && std::get<int64_t>(groups->second) != 1)
-      return std::nullopt;
-    for (size_t i = 1; i < call->args.size(); ++i) {
-      if (call->args[i] && !ConstantOf(call->args[i], definitions_)) return std::nullopt;
-    }
-    const TensorType& result = b.results[0].tensor();
-    const int64_t filters = ConstantOf(call->args[1], definitions_)->shape()[size_t(*axis)];
-    const int64_t lanes = target_.VectorLanes(int(result.dtype.element_bytes()));
-    int64_t block = std::min(filters, lanes);
-    while (block > 1 && filters % block) --block;
-    const int64_t vectors = (filters + lanes - 1) / lanes;
-    if (filters == 1 || vectors >= filters / block) return std::nullopt;
+  /// Channels that fill whole vectors, where that makes fewer vectors than blocks of a divisor's width;
+  /// nothing for other tensors.
+  std::optional<int64_t> Wanted(const TensorType& t) const {
+    const auto channels = t.shape.size() < 3 ? std::nullopt : AsInt(t.shape[1]);
+    if (!channels || *channels < 2 || !t.dtype.is_float()) return std::nullopt;
+    const int64_t lanes = target_.VectorLanes(int(t.dtype.element_bytes()));
+    const int64_t vectors = (*channels + lanes - 1) / lanes;
+    if (vectors >= BlocksOf(t)) return std::nullopt;
     return vectors * lanes;
   }
+  /// Blocks of channels, of the widest divisor that a vector holds.
+  int64_t BlocksOf(const TensorType& t) const {
+    const int64_t channels = *AsInt(t.shape[1]);
+    int64_t block = std::min(channels, int64_t(target_.VectorLanes(int(t.dtype.element_bytes()))));
+    while (block > 1 && channels % block) --block;
+    return channels / block;
+  }
 
-  /// The only binding that uses a value, if it is element-wise work on this value alone.
-  const Binding* PointwiseUser(const Value& v) const {
-    auto it = users_.find(v.get());
-    if (it == users_.end() || it->second.size() != 1 || !it->second[0]) return nullptr;
-    auto* call = it->second[0]->operation.As<OpCallNode>();
-    if (!call || !call->op->layout_agnostic || it->second[0]->results.size() != 1) return nullptr;
-    for (const Value& arg : call->args) {
-      if (arg && arg != v && !IsInt(arg.tensor().NumElements(), 1)) return nullptr;
+  static int64_t GroupsOf(const OpCallNode& call) {
+    const Annotations attrs = call.attrs.ToMap();
+    auto groups = attrs.find("groups");
+    return groups == attrs.end() ? 1 : std::get<int64_t>(groups->second);
+  }
+
+  Role RoleOf(const OpCallNode& call, const TensorType& result) const {
+    const TensorType* x = call.args.empty() || !call.args[0] ? nullptr : call.args[0]->type.tensor();
+    if (!x) return Role::kNone;
+    if (auto axis = FilterAxis(call); axis && call.op->candidates) {
+      for (size_t i = 1; i < call.args.size(); ++i) {
+        if (call.args[i] && !ConstantOf(call.args[i], definitions_)) return Role::kNone;
+      }
+      const int64_t groups = GroupsOf(call),
+                    filters = ConstantOf(call.args[1], definitions_)->shape()[size_t(*axis)];
+      if (groups == 1) return Role::kFilters;
+      const bool depthwise = groups == filters && *axis == 0 && IsInt(x->shape[1], groups);
+      return depthwise && Surplus(call.args[0]) ? Role::kDepthwise : Role::kNone;
     }
-    const Value& result = it->second[0]->results[0];
-    return SameShape(result.tensor().shape, v.tensor().shape) ? it->second[0] : nullptr;
+    if (x->shape.size() != result.shape.size()) return Role::kNone;
+    if (call.op->layout_agnostic) return PointwiseArguments(call) ? Role::kPointwise : Role::kNone;
+    return KeepsChannels(call, *x, result) ? Role::kKeeps : Role::kNone;
   }
 
-  /// Whether all users read the natural order whatever the layout.
-  bool ReadInNaturalOrder(const Value& v) const {
-    auto it = users_.find(v.get());
-    return it != users_.end() && std::all_of(it->second.begin(), it->second.end(), [](const Binding* b) {
-             auto* call = b ? b->operation.As<OpCallNode>() : nullptr;
-             return !b || (call && !call->op->candidates && !call->op->layout_agnostic &&
-                           !call->op->follows_input_layout);
-           });
+  /// Whether arguments that are not constant scalars can all have the surplus.
+  bool PointwiseArguments(const OpCallNode& call) const {
+    return std::all_of(call.args.begin(), call.args.end(), [&](const Value& arg) {
+      return !arg || IsScalarConstant(arg) || (Surplus(arg) && IsInt(arg.tensor().shape[1], Channels(call)));
+    });
+  }
+  static int64_t Channels(const OpCallNode& call) {
+    return AsInt(call.args[0].tensor().shape[1]).value_or(-1);
+  }
+  bool IsScalarConstant(const Value& v) const {
+    const NDArray* data = ConstantOf(v, definitions_);
+    return data && data->size() == 1;
   }
 
-  void Plan(const Binding& b) {
-    const std::optional<int64_t> filters = FiltersFor(b);
-    if (!filters) return;
-    std::vector<const Binding*> chain = {&b};
-    while (const Binding* next = PointwiseUser(chain.back()->results[0])) chain.push_back(next);
-    if (!ReadInNaturalOrder(chain.back()->results[0])) return;
-    for (const Binding* link : chain)
-      padded_[link->results[0].get()] = {*filters, link == chain.front(), link == chain.back()};
+  /// Pooling, borders, reductions over space: what they do to a channel does not depend on the others.
+  bool KeepsChannels(const OpCallNode& call, const TensorType& x, const TensorType& result) const {
+    const double* surplus = Surplus(call.args[0]);
+    if (!surplus || *surplus != 0 || !StructuralEqual(x.shape[1], result.shape[1])) return false;
+    for (size_t i = 1; i < call.args.size(); ++i) {
+      if (call.args[i]) return false;
+    }
+    if (call.op->pattern == FusePattern::kReduction) {
+      const Annotations attrs = call.attrs.ToMap();
+      auto it = attrs.find("axes");
+      auto* axes = it == attrs.end() ? nullptr : std::get_if<std::vector<int64_t>>(&it->second);
+      return axes && std::all_of(axes->begin(), axes->end(), [](int64_t a) { return a >= 2; });
+    }
+    if (!call.op->follows_input_layout) return false;
+    try {
+      GraphBuilder trial;
+      TensorType wide = x;
+      wide.shape[1] = Expr(*Wanted(x));
+      const Value y = trial.CallOp(call.op, {Value("x", wide)}, call.attrs)[0];
+      return StructuralEqual(y.tensor().shape[1], wide.shape[1]);
+    } catch (const Error&) {
+      return false;  // an attribute holds the number of channels
+    }
+  }
+
+  /// What the surplus channels of a value hold; null for a value that cannot have any.
+  const double* Surplus(const Value& v) const {
+    auto it = surplus_.find(v.get());
+    return it == surplus_.end() ? nullptr : &it->second;
+  }
+
+  /// What element-wise work makes of the surplus of its arguments.
+  double SurplusOf(const OpCallNode& call, DataType dtype) const {
+    GraphBuilder builder;
+    std::vector<Value> args;
+    for (const Value& arg : call.args) {
+      const double* held = arg ? Surplus(arg) : nullptr;
+      if (held) {
+        args.push_back(
+            builder.Constant(NDArray::FromDoubles(arg.tensor().dtype, {1}, std::vector<double>{*held})));
+      } else {
+        args.push_back(arg ? builder.Constant(*ConstantOf(arg, definitions_)) : arg);
+      }
+    }
+    GraphFunctionNode f;
+    f.name = "surplus";
+    const Value y = builder.CallOp(call.op, std::move(args), call.attrs)[0];
+    f.body = builder.Finish({y});
+    TW_CHECK(y.tensor().dtype == dtype, "an operator of other types than where it stands");
+    return Interpret(GraphFunction(std::move(f)), {})[0].AsDouble(0);
+  }
+
+  void Visit(const Binding& b) {
+    auto* call = b.operation.As<OpCallNode>();
+    auto* result = call && b.results.size() == 1 ? b.results[0]->type.tensor() : nullptr;
+    if (!result || !Wanted(*result)) return;
+    const Role role = RoleOf(*call, *result);
+    if (role == Role::kNone) return;
+    const double surplus = role == Role::kPointwise ? SurplusOf(*call, result->dtype) : 0;
+    // What follows multiplies it by zeros.
+    if (!std::isfinite(surplus)) return;
+    surplus_[b.results[0].get()] = surplus;
+    roles_.push_back({&b, role});
+    role_of_[b.results[0].get()] = role;
+    if (role == Role::kFilters) return;
+    for (const Value& arg : call->args) {
+      if (!arg || !Surplus(arg)) continue;
+      const ValueNode *from = Root(arg.get()), *to = Root(b.results[0].get());
+      if (from != to) parent_[from] = to;
+    }
+  }
+
+  const ValueNode* Root(const ValueNode* v) const {
+    for (auto it = parent_.find(v); it != parent_.end(); it = parent_.find(v)) v = it->second;
+    return v;
+  }
+
+  /// Whether a user takes a value with its surplus: work of the same region, or a convolution, whose weights
+  /// for the surplus are zeros.
+  bool Takes(const Binding* user, const ValueNode& v) const {
+    auto* call = user ? user->operation.As<OpCallNode>() : nullptr;
+    if (!call || user->results.size() != 1) return false;
+    auto role = role_of_.find(user->results[0].get());
+    if (role != role_of_.end() && role->second != Role::kFilters) return true;
+    auto* result = user->results[0]->type.tensor();
+    const auto args =
+        std::count_if(call->args.begin(), call->args.end(), [&](const Value& a) { return a.get() == &v; });
+    return result && args == 1 && call->args[0].get() == &v && RoleOf(*call, *result) == Role::kFilters;
+  }
+
+  bool NeedsCut(const ValueNode& v) const {
+    auto it = users_.find(&v);
+    return it != users_.end() &&
+           std::any_of(it->second.begin(), it->second.end(), [&](const Binding* b) { return !Takes(b, v); });
+  }
+
+  /// Whether a user reads the natural order whatever the layout, so that the cut is part of a change of
+  /// layout.
+  static bool ReadsNaturalOrder(const Binding* b) {
+    auto* call = b ? b->operation.As<OpCallNode>() : nullptr;
+    return !b ||
+           (call && !call->op->candidates && !call->op->layout_agnostic && !call->op->follows_input_layout);
+  }
+
+  /// Adds what a padded result saves, and what its cut costs, to its region.
+  void Weigh(const ValueNode& v, const Binding& b, Role role) {
+    const TensorType& t = b.results[0].tensor();
+    double places = 1;
+    for (size_t d = 0; d < t.shape.size(); ++d) {
+      if (d != 1) places *= double(AsInt(t.shape[d]).value_or(kTypicalExtent));
+    }
+    Region& region = regions_[Root(&v)];
+    const int64_t lanes = target_.VectorLanes(int(t.dtype.element_bytes()));
+    const double fewer = double(BlocksOf(t) - *Wanted(t) / lanes);
+    if (role == Role::kFilters || role == Role::kDepthwise) {
+      const NDArray& weight = *ConstantOf(b.operation.As<OpCallNode>()->args[1], definitions_);
+      const double depth = double(weight.size()) / double(*AsInt(t.shape[1]));
+      region.saved += places * fewer * depth / std::max(1, target_.fma_per_cycle);
+    }
+    for (const Binding* user : users_.contains(&v) ? users_.at(&v) : std::vector<const Binding*>()) {
+      if (Takes(user, v) || ReadsNaturalOrder(user)) continue;
+      region.cut += places * double(*AsInt(t.shape[1]));
+      break;
+    }
+  }
+
+  bool IsPadded(const Value& v) const {
+    if (!surplus_.contains(v.get())) return false;
+    auto it = regions_.find(Root(v.get()));
+    return it != regions_.end() && it->second.worthwhile();
   }
 
   std::optional<std::vector<Value>> Rewrite(const Binding& b, GraphBuilder& builder) {
-    auto it = padded_.find(b.results.empty() ? nullptr : b.results[0].get());
-    if (it == padded_.end()) return std::nullopt;
-    const Padded& plan = it->second;
-    const auto& call = *b.operation.As<OpCallNode>();
-    const std::string& origin = b.results[0]->origin;
-    std::vector<Value> args = call.args;
-    for (size_t i = 1; plan.is_filter && i < args.size(); ++i) {
-      if (!args[i]) continue;
-      const size_t axis = i == 1 ? size_t(*FilterAxis(call)) : 0;  // behind the weight comes the bias
-      args[i] = builder.Constant(WithZeros(*ConstantOf(args[i], definitions_), axis, plan.channels));
+    auto* call = b.operation.As<OpCallNode>();
+    if (!call || b.results.size() != 1) return std::nullopt;
+    const Value& result = b.results[0];
+    const bool padded = IsPadded(result);
+    std::vector<Value> args = call->args;
+    bool wide = false;
+    for (Value& arg : args) {
+      auto it = arg ? wide_.find(arg.get()) : wide_.end();
+      if (it == wide_.end()) continue;
+      // A cut value is cut for those that do not take the whole.
+      if (!padded && !TakesAsFilters(b, args[0])) continue;
+      arg = it->second, wide = true;
     }
-    std::vector<Value> results = builder.CallOp(call.op, std::move(args), call.attrs, origin);
-    if (!plan.is_last) return results;
+    if (!padded && !wide) return std::nullopt;
+    Attrs attrs = call->attrs;
+    if (auto axis = FilterAxis(*call); axis && call->op->candidates) {
+      const int64_t filters = padded ? *Wanted(result.tensor()) : *AsInt(result.tensor().shape[1]);
+      const bool depthwise = GroupsOf(*call) != 1;
+      if (depthwise) {
+        Annotations map = attrs.ToMap();
+        map["groups"] = filters;
+        attrs = call->op->attrs.from_map(map);
+      }
+      PadConstants(args, size_t(*axis), depthwise ? 0 : *AsInt(args[0].tensor().shape[1]), filters, builder);
+    }
+    std::vector<Value> results = builder.CallOp(call->op, std::move(args), std::move(attrs), result->origin);
+    if (!padded) return results;
+    wide_[result.get()] = wide_[results[0].get()] = results[0];
+    if (!NeedsCut(*result.get())) return results;
     const OpDef* slice = OpRegistry::Get("Slice");
-    const std::vector<Expr>& shape = b.results[0].tensor().shape;
-    Attrs attrs = slice->attrs.from_map({{"begin", std::vector<Expr>(shape.size(), Expr(0))},
-                                         {"stride", std::vector<int64_t>(shape.size(), 1)},
-                                         {"shape", shape}});
-    builder.Append({b.results, MakeOpCall(slice, std::move(results), std::move(attrs))});
+    const std::vector<Expr>& shape = result.tensor().shape;
+    Attrs cut = slice->attrs.from_map({{"begin", std::vector<Expr>(shape.size(), Expr(0))},
+                                       {"stride", std::vector<int64_t>(shape.size(), 1)},
+                                       {"shape", shape}});
+    builder.Append({b.results, MakeOpCall(slice, std::move(results), std::move(cut))});
     return b.results;
   }
+
+  /// Whether the binding is a convolution that takes `x`, as mapped by now, with its surplus.
+  bool TakesAsFilters(const Binding& b, const Value& x) const {
+    const auto& call = *b.operation.As<OpCallNode>();
+    auto* result = b.results[0]->type.tensor();
+    return result && x && wide_.contains(x.get()) && RoleOf(call, *result) == Role::kFilters;
+  }
+
+  /// Puts zeros behind the weight's filters and, but for 0, channels of its argument, and behind the bias.
+  void PadConstants(std::vector<Value>& args, size_t axis, int64_t channels, int64_t filters,
+                    GraphBuilder& builder) {
+    for (size_t i = 1; i < args.size(); ++i) {
+      if (!args[i]) continue;
+      NDArray data = *ConstantOf(args[i], definitions_);
+      const size_t own = i == 1 ? axis : 0;
+      if (data.shape()[own] != filters) data = WithZeros(data, own, filters);
+      if (i == 1 && channels != 0 && data.shape()[1 - axis] != channels)
+        data = WithZeros(data, 1 - axis, channels);
+      args[i] = builder.Constant(std::move(data));
+    }
+  }
+
+  /// What extents that are known at run time only are taken for.
+  static constexpr int64_t kTypicalExtent = 64;
 
   const GraphFunction f_;
   const Target& target_;
   const std::unordered_map<const ValueNode*, const Binding*> definitions_;
   std::unordered_map<const ValueNode*, std::vector<const Binding*>> users_;  // null: a result of the block
-  std::unordered_map<const ValueNode*, Padded> padded_;                      // by what was the result
+  std::vector<std::pair<const Binding*, Role>> roles_;                       // of bindings that may be padded
+  std::unordered_map<const ValueNode*, Role> role_of_;                       // by their results
+  std::unordered_map<const ValueNode*, double> surplus_;
+  std::unordered_map<const ValueNode*, const ValueNode*> parent_;  // within regions, towards their roots
+  std::unordered_map<const ValueNode*, Region> regions_;           // by their roots
+  std::unordered_map<const ValueNode*, Value> wide_;  // with their surplus: what was, or is, a value
 };
 
 }  // namespace

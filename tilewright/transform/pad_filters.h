@@ -8,10 +8,12 @@ namespace tilewright {
 
 /// Adds filters of zeros to convolutions with constant weights whose number of filters is no multiple of the
 /// target's vectors, where that makes fewer vectors of results than blocks of a divisor's width would: 1000
-/// channels are 63 vectors of 16 instead of 125 of 8. The surplus is cut off behind the element-wise
-/// operators of one argument that follow, and only where what comes then reads the natural order, so that the
-/// cut is part of a change of layout that is made anyway. Runs before ChooseLayout, when weights are
-/// constants.
+/// channels are 63 vectors of 16 instead of 125 of 8. The surplus channels go on through what works within
+/// channels (element-wise operators, depthwise convolutions, pooling), to convolutions, whose weights for
+/// them are zeros. Elsewhere they are cut off, which costs a copy, but where what comes next reads the
+/// natural order: there the cut is part of a change of layout that is made anyway. Values that share a
+/// surplus get it where the convolutions save more than the cuts cost. Runs before ChooseLayout, when weights
+/// are constants.
 IRModule PadFilters(const IRModule& module, const Target& target);
 
 }  // namespace tilewright

@@ -62,13 +62,74 @@ TEST(PadFilters, NotWhereNothingIsSaved) {
   }
 }
 
-TEST(PadFilters, NotWhereBlocksOfChannelsAreRead) {
+/// Channels of all results of an operator.
+std::vector<int64_t> ChannelsOf(const IRModule& module, const std::string& op) {
+  std::vector<int64_t> channels;
+  for (const Binding& b : BindingsOf(module)) {
+    auto* call = b.operation.As<OpCallNode>();
+    if (call && call->op->name == op) channels.push_back(*AsInt(b.results[0].tensor().shape[1]));
+  }
+  return channels;
+}
+
+TEST(PadFilters, TheSurplusGoesOnToConvolutions) {
+  TestModule m;
+  Value x = m.Call("Relu", {Head(m, 58)});
+  x = m.Conv(x, m.RandomConstant({58, 1, 3, 3}, 3), m.RandomConstant({58}, 4), 58);
+  x = m.Conv(m.Call("Sigmoid", {x}), m.RandomConstant({16, 58, 1, 1}, 5), nullptr, 1, 0);
+  const IRModule padded = Padded(m.Finish({x}));
+  EXPECT_THAT(Filters(padded), ElementsAre(64, 64, 16));
+  EXPECT_EQ(CountCalls(padded, "Slice"), 0);
+}
+
+TEST(PadFilters, SumsAndPoolingShareTheSurplus) {
+  TestModule m;
+  Value x = m.Call("Relu", {Head(m, 40)});
+  Value y = m.Call("Add", {x, m.Conv(x, m.RandomConstant({40, 40, 3, 3}, 3), m.RandomConstant({40}, 4))});
+  Value mean = m.Call("ReduceMean", {y}, {{"axes", std::vector<int64_t>{2, 3}}, {"keepdims", true}});
+  Value gate = m.Call("Sigmoid", {m.Conv(mean, m.RandomConstant({40, 40, 1, 1}, 5), nullptr, 1, 0)});
+  Value z = m.Conv(m.Call("Mul", {y, gate}), m.RandomConstant({16, 40, 1, 1}, 6), nullptr, 1, 0);
+  const IRModule padded = Padded(m.Finish({z}));
+  EXPECT_THAT(Filters(padded), ElementsAre(48, 48, 48, 16));
+  EXPECT_THAT(ChannelsOf(padded, "ReduceMean"), ElementsAre(48));
+  EXPECT_EQ(CountCalls(padded, "Slice"), 0);
+}
+
+TEST(PadFilters, WorkThatMeetsAgainIsOneRegion) {
+  TestModule m;
+  Value x = Head(m, 40);
+  x = m.Call("Mul", {x, m.Call("Sigmoid", {x})});
+  Value y = m.Conv(m.Call("Add", {x, x}), m.RandomConstant({16, 40, 1, 1}, 6), nullptr, 1, 0);
+  const IRModule padded = Padded(m.Finish({y}));
+  EXPECT_THAT(Filters(padded), ElementsAre(48, 16));
+  EXPECT_EQ(CountCalls(padded, "Slice"), 0);
+}
+
+TEST(PadFilters, OthersReadWhatIsCut) {
+  TestModule m;
+  Value x = m.Call("Relu", {Head(m, 58)});
+  Value y = m.Conv(x, m.RandomConstant({16, 58, 1, 1}, 5), nullptr, 1, 0);
+  Value z = m.Call("Add", {x, m.Input({1, 58, 3, 4})});
+  const IRModule padded = Padded(m.Finish({y, z}));
+  EXPECT_THAT(Filters(padded), ElementsAre(64, 16));
+  EXPECT_THAT(ChannelsOf(padded, "Add"), ElementsAre(58));
+  EXPECT_EQ(CountCalls(padded, "Slice"), 1);
+}
+
+TEST(PadFilters, NoSurplusThatIsNotFinite) {
+  TestModule m;  // the logarithm of 0, which zeros would not make 0
+  Value x = m.Call("Log", {m.Call("Abs", {Head(m, 58)})});
+  Value y = m.Conv(x, m.RandomConstant({16, 58, 1, 1}, 5), nullptr, 1, 0);
+  EXPECT_THAT(ChannelsOf(Padded(m.Finish({y})), "Log"), ElementsAre(58));
+}
+
+TEST(PadFilters, NotWhereTheCutCostsMore) {
   TestModule a, b;
-  const Value head = Head(a, 40);
-  EXPECT_THAT(Filters(Padded(a.Finish({a.Conv(head, a.RandomConstant({16, 40, 1, 1}, 3), nullptr, 1, 0)}))),
-              ElementsAre(40, 16));
+  // One product per result saves less than a copy costs.
+  const Value thin = a.Conv(a.Input({1, 1, 3, 4}), a.RandomConstant({40, 1, 1, 1}, 1), nullptr, 1, 0);
+  EXPECT_THAT(Filters(Padded(a.Finish({a.Call("Add", {thin, a.Input({1, 40, 3, 4})})}))), ElementsAre(40));
   EXPECT_THAT(Filters(Padded(b.Finish({b.Call("Add", {Head(b, 40), b.Input({1, 40, 3, 4})})}))),
-              ElementsAre(40));
+              ElementsAre(48));
 }
 
 TEST(PadFilters, NotWithoutConstantWeightsOrInGroups) {
