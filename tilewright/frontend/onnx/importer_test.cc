@@ -145,6 +145,18 @@ TEST(Importer, ShapeArithmeticChecksItsArguments) {
   }
 }
 
+TEST(Importer, ScalesBeyondAnyExtentAreRefused) {
+  for (float scale : {6.77e22f, 1e30f, INFINITY, NAN, -1.0f}) {
+    ModelProto m = EmptyModel();
+    AddInput(m, "x", {1, 1, 2, 3});
+    TensorProto* scales = AddTensor(m, "scales", {4});
+    for (int i = 0; i < 4; ++i) scales->set_float_data(i, i == 3 ? scale : 1.0f);
+    SetString(AddNode(m, "Resize", {"x", "", "scales"}, {"y"}), "mode", "linear");
+    AddOutput(m, "y");
+    EXPECT_THROW(ImportProto(m), Error) << scale;
+  }
+}
+
 TEST(Importer, RangesNearTheEndOfTheIntegersAreCounted) {
   ModelProto m = EmptyModel();
   AddInts(m, "begin", {}, {INT64_MIN});

@@ -149,6 +149,9 @@ void CheckMode(const NodeContext& ctx, const ResizeAttrs& a) {
   if (!kNearest.count(a.nearest)) ctx.Fail("TW2015", fmt::format("there is no nearest_mode '{}'", a.nearest));
 }
 
+/// The extent that a product with a scale comes to, -1 where that is no number that an extent can be.
+int64_t WholeExtent(double extent) { return extent >= 0 && extent < 9e15 ? int64_t(extent) : -1; }
+
 /// Extents from sizes or scales, as the node gives them.
 void ReadTarget(const NodeContext& ctx, std::vector<Axis>& axes, const std::vector<int64_t>& which) {
   const size_t scales_at = ctx.opset() < 11 ? 1 : 2;
@@ -166,7 +169,7 @@ void ReadTarget(const NodeContext& ctx, std::vector<Axis>& axes, const std::vect
       for (size_t i = 0; i < which.size(); ++i) {
         Axis& a = axes[size_t(which[i])];
         a.scale = policy == "stretch" ? ratios[i] : common;
-        a.out = policy == "stretch" ? sizes[i] : int64_t(std::floor(common * double(a.in) + 0.5));
+        a.out = policy == "stretch" ? sizes[i] : WholeExtent(common * double(a.in) + 0.5);
       }
       return;
     }
@@ -179,7 +182,7 @@ void ReadTarget(const NodeContext& ctx, std::vector<Axis>& axes, const std::vect
     Axis& a = axes[size_t(which[i])];
     if (!(scales[i] > 0)) ctx.Fail("TW2017", fmt::format("a scale of {}", scales[i]));
     a.scale = scales[i];
-    a.out = int64_t(std::floor(double(a.in) * scales[i]));
+    a.out = WholeExtent(double(a.in) * scales[i]);
   }
 }
 
@@ -220,6 +223,9 @@ Value ResizeOf(NodeContext& ctx, const ResizeAttrs& a, const std::vector<int64_t
   if (a.coordinates == "tf_crop_and_resize") {
     std::vector<double> roi = ctx.RequireNumbers(1, "the roi of Resize");
     if (roi.size() != 2 * which.size()) ctx.Fail("TW2017", fmt::format("roi has {} numbers", roi.size()));
+    for (double edge : roi) {
+      if (!(std::abs(edge) < 1e6)) ctx.Fail("TW2017", fmt::format("roi has an edge at {}", edge));
+    }
     for (size_t i = 0; i < which.size(); ++i) {
       axes[size_t(which[i])].roi_begin = roi[i];
       axes[size_t(which[i])].roi_end = roi[i + which.size()];
@@ -231,7 +237,7 @@ Value ResizeOf(NodeContext& ctx, const ResizeAttrs& a, const std::vector<int64_t
   bool changed = false;
   for (size_t d = 0; d < axes.size(); ++d) {
     const Axis& x = axes[d];
-    if (x.out < 0) ctx.Fail("TW2017", fmt::format("axis {} would have {} elements", d, x.out));
+    if (x.out < 0) ctx.Fail("TW2017", fmt::format("axis {} would have {} times {} elements", d, x.scale, x.in));
     if (x.in == 0) ctx.Fail("TW2017", fmt::format("axis {} is empty", d));
     bool crops = a.coordinates == "tf_crop_and_resize" && (x.roi_begin != 0 || x.roi_end != 1);
     if (x.out == x.in && x.scale == 1 && !crops) continue;

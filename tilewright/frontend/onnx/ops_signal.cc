@@ -208,7 +208,7 @@ void MelWeightMatrix(NodeContext& ctx) {
   std::vector<int64_t> corners;
   for (int64_t i = 0; i < bands + 2; ++i) {
     const double hertz = 700 * (std::pow(10, (mel(low) + double(i) * step) / 2595) - 1);
-    corners.push_back(int64_t(std::floor(double(length + 1) * hertz / double(rate))));
+    corners.push_back(int64_t(std::floor((double(length) + 1) * hertz / double(rate))));
   }
   const int64_t bins = length / 2 + 1;
   if (bands > 0 && bins > kMostMatrixElements / bands)
