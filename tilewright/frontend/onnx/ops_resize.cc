@@ -237,7 +237,8 @@ Value ResizeOf(NodeContext& ctx, const ResizeAttrs& a, const std::vector<int64_t
   bool changed = false;
   for (size_t d = 0; d < axes.size(); ++d) {
     const Axis& x = axes[d];
-    if (x.out < 0) ctx.Fail("TW2017", fmt::format("axis {} would have {} times {} elements", d, x.scale, x.in));
+    if (x.out < 0)
+      ctx.Fail("TW2017", fmt::format("axis {} would have {} times {} elements", d, x.scale, x.in));
     if (x.in == 0) ctx.Fail("TW2017", fmt::format("axis {} is empty", d));
     bool crops = a.coordinates == "tf_crop_and_resize" && (x.roi_begin != 0 || x.roi_end != 1);
     if (x.out == x.in && x.scale == 1 && !crops) continue;
