@@ -14,7 +14,7 @@ EXAMPLE := examples/efficientnet_lite0
 SUITES = $(wildcard tests/*/run.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test unit suites models cross sanitize fuzz format check-format clean
+.PHONY: help setup build demo tests test unit suites models cross sanitize fuzz format check-format clean
 
 help:  ## show this list
 	@echo 'make TARGET, where TARGET is one of:'
@@ -25,13 +25,16 @@ setup:  ## install what building needs (apt, with sudo where not root)
 
 build: setup  ## build the command and the libraries into build/
 	cmake --preset release $(LAUNCHER)
-	cmake --build build --parallel $(JOBS)
+	cmake --build build --parallel $(JOBS) --target tilewright tilewright_runtime
 
 demo: build  ## compile EfficientNet-Lite0 and name what is on a photo
 	@scripts/setup demo
 	@$(EXAMPLE)/demo
 
-test: build  ## install the peers, then run every test
+tests: build  ## build the tests, too
+	cmake --build build --parallel $(JOBS)
+
+test: tests  ## build the tests, install the peers, then run every test
 	$(MAKE) --no-print-directory unit
 	$(MAKE) --no-print-directory suites
 

@@ -108,6 +108,11 @@ MODELS = {
     "densenet121": (vision("densenet121"), (1, 3, 224, 224)),
 }
 
+# Exported when named only: architectures of other kinds, by which rules made for those above are judged.
+MORE_MODELS = {name: (vision(name), (1, 3, 224, 224)) for name in (
+    "convnext_tiny", "efficientnet_b0", "mnasnet1_0", "mobilenet_v3_large", "regnet_y_400mf",
+    "resnext50_32x4d", "shufflenet_v2_x1_0", "swin_t", "vit_b_32")}
+
 # Models of text: how they are made, their inputs by name, and the names of their outputs.
 TEXT_MODELS = {
     "bert_base": (Bert, lambda: {"input_ids": words(30522, 1, 128), "attention_mask": torch.ones(1, 128, dtype=int),
@@ -150,7 +155,7 @@ def build(name):
     if name in TEXT_MODELS:
         make, inputs, outputs = TEXT_MODELS[name]
         return make().eval(), inputs(), outputs
-    make, shape = MODELS[name]
+    make, shape = {**MODELS, **MORE_MODELS}[name]
     model = make()
     settle_batch_norms(model, shape)
     return model, {"input": random_inputs(shape[0], shape)}, ["output"]
@@ -181,12 +186,14 @@ def recipe():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("names", nargs="*", help=f"models to export (default: all): {', '.join(NAMES)}")
+    parser.add_argument("names", nargs="*", help=f"models to export (default: {', '.join(NAMES)}); others: "
+                        f"{', '.join(MORE_MODELS)}")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build" / "models", help="folder to write to")
     options = parser.parse_args()
-    unknown = [name for name in options.names if name not in NAMES]
+    known = [*NAMES, *MORE_MODELS]
+    unknown = [name for name in options.names if name not in known]
     if unknown:
-        parser.error(f"unknown models: {', '.join(unknown)}; known: {', '.join(NAMES)}")
+        parser.error(f"unknown models: {', '.join(unknown)}; known: {', '.join(known)}")
 
     options.output.mkdir(parents=True, exist_ok=True)
     manifest_path = options.output / "exported.json"
