@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the fetched models ready to compare: ONNX files in build/models with batch 1 and static shapes.
 
-Those compared at several sizes are used as they were fetched.
+The tests that try several sizes use the models as they were fetched.
 
 Runs in .venv-test (scripts/setup test). benchmarks/export_models.py adds the exported models.
 """
@@ -25,6 +25,9 @@ STATIC_SHAPES = {
     "wakeword": {"input_1": (1, 16, 96)},
     "ddddocr": {"input1": (1, 1, 64, 160)},
     "ddddocr_det": {"images": (1, 3, 416, 416)},
+    "minilm": {name: (1, 128) for name in ("input_ids", "attention_mask", "token_type_ids")},
+    "ppocr4_det": {"x": (1, 3, 640, 640)},
+    "ppocr4_rec": {"x": (1, 3, 48, 320)},
 }
 
 

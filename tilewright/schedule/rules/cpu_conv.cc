@@ -115,6 +115,16 @@ class ConvRule {
     return nullptr;
   }
 
+  /// Bytes of the image that a place of the output needs per step of a reduction so deep: the taps of a
+  /// window share what they read of a channel.
+  double BytesPerStep(int64_t depth) const {
+    auto channels = std::find_if(node_.iter_vars.begin(), node_.iter_vars.end(),
+                                 [](const IterVar& iv) { return iv.kind == IterKind::kReduce; });
+    if (channels == node_.iter_vars.end()) return 0;
+    const int64_t window = depth / AsInt(channels->dom.extent).value_or(depth);
+    return double(node_.writes[0].buffer.dtype().bytes()) / double(window);
+  }
+
   /// The tile over the last two spatial axes and the channel blocks. Lines of the image make parallel work,
   /// so that the last tile of lines may be smaller only where the other axes fill the cores without them.
   void PlanTile() {
@@ -126,6 +136,7 @@ class ConvRule {
     for (const IterVar& iv : node_.iter_vars) {
       if (iv.kind == IterKind::kReduce) space.depth *= AsInt(iv.dom.extent).value_or(1);
     }
+    if (!depthwise_) space.row_step_bytes = BytesPerStep(space.depth);
     tile_ = ChooseTile(space, context_.target);
     const int64_t units = Extent(0) * (Extent(1) / tile_.vectors);
     if (lines_ % tile_.lines == 0 || FillsCores(units, context_.target)) return;

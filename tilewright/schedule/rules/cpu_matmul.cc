@@ -10,12 +10,6 @@ namespace {
 /// What a core reads of a panel while it waits for memory: some 100 ns at some 80 bytes a nanosecond.
 constexpr int64_t kBytesAhead = 8192;
 
-/// Steps of the depth behind one test of the loop: what it and the addresses cost is shared, and four tiles
-/// of multiply-adds still fit where decoded instructions are kept.
-constexpr int64_t kStepsAtOnce = 4;
-/// Neighbouring loads that LLVM's scheduler moves together, across steps: their vectors live side by side.
-constexpr int64_t kClusteredLoads = 4;
-
 /// The operand whose innermost access runs along the columns: its buffer, or null.
 Buffer ColumnOperand(const BlockNode& block, const Var& column, const Var& depth) {
   for (const BufferRegion& r : block.reads) {
@@ -117,6 +111,9 @@ class MatMulRule {
     return constant ? index : -1;
   }
 
+  /// What a step takes of a row: a float, or a group of bytes for the dot product.
+  static constexpr double kStepBytes = 4;
+
   void PlanTile() {
     rows_ = AsInt(Row().dom.extent).value_or(kTypicalExtent);
     open_rows_ = !AsInt(Row().dom.extent);
@@ -129,7 +126,9 @@ class MatMulRule {
     TileSpace space{.rows = rows_,
                     .vectors = (columns + lanes_ - 1) / lanes_,
                     .depth = AsInt(DepthVar().dom.extent).value_or(kTypicalExtent) / (dot_ ? kDotWays : 1),
-                    .row_bytes = RowBytes()};
+                    .row_bytes = RowBytes(),
+                    .row_step_bytes = kStepBytes,
+                    .unrolled = !dot_};
     tile_ = ChooseTile(space, context_.target);
     // Tiles of rows are parallel work where the columns do not fill the cores.
     const int64_t units = batch * (space.vectors / tile_.vectors);
@@ -359,13 +358,9 @@ class MatMulRule {
     if (packed_) PrefetchPanel(product, k, dot_ ? kDotWays : 1);
     if (dot_) {
       s_.Tensorize(vectors[1], fmt::format("dot_u8s8_i32x{}", lanes_));
-    } else if (context_.target.has_fma) {
-      // Without fused multiply-adds a product needs a register for a moment, and steps get into each other's
-      // way.
-      const int64_t free = context_.target.vector_registers - part.rows * tile_.vectors - 1;
-      const int64_t room =
-          free >= kClusteredLoads ? kStepsAtOnce : std::max<int64_t>(1, free / tile_.vectors);
-      const int64_t steps = LargestDivisor(ConstExtent(s_, k), room);
+    } else {
+      const int64_t steps =
+          LargestDivisor(ConstExtent(s_, k), StepsAtOnce(part.rows, tile_.vectors, context_.target));
       if (steps > 1) s_.Unroll(s_.Split(k, {Expr(nullptr), Expr(steps)})[1]);
     }
   }

@@ -20,6 +20,10 @@ struct TileSpace {
   int64_t depth = 1;
   int64_t row_bytes =
       0;  ///< from a row of the operand that is broadcast to the next; 0 where rows are neighbours
+  /// Bytes of the operand that is broadcast that a step of one row reads for the first time within a panel of
+  /// vectors.
+  double row_step_bytes = 0;
+  bool unrolled = false;  ///< whether several steps share one test of the loop (see StepsAtOnce)
   bool ragged_lines = true, ragged_rows = true;  ///< whether the last tile may be smaller than the others
 };
 
@@ -33,6 +37,10 @@ double CyclesPerStep(int64_t rows, int64_t vectors, int64_t depth, const Target&
 
 /// The fewest rows of a tile so many vectors wide whose accumulators keep all pipes busy.
 int64_t LeastRows(int64_t vectors, const Target& target);
+
+/// How many steps of a tile of `rows` x `vectors` accumulators share what one test of their loop and the
+/// addresses cost.
+int64_t StepsAtOnce(int64_t rows, int64_t vectors, const Target& target);
 
 /// Predicted cycles of all of the space in such tiles.
 double TileCycles(const TileSpace& space, const RegisterTile& tile, const Target& target);

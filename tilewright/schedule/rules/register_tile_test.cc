@@ -57,6 +57,16 @@ TEST(RegisterTile, RowsWholePagesApartDoNotPushEachOtherOut) {
   EXPECT_EQ(ChooseTile(pages, target).rows, ChooseTile(apart, target).rows) << "the rows have four sets";
 }
 
+TEST(RegisterTile, RowsThatEveryPanelReadsAgainMakeTilesWider) {
+  TileSpace far{.lines = 12, .rows = 80, .vectors = 15, .depth = 240, .row_step_bytes = 4};
+  EXPECT_LT(TileCycles(far, {1, 9, 3}, Wide()), 0.95 * TileCycles(far, {1, 27, 1}, Wide()));
+  EXPECT_EQ(ChooseTile(far, Wide()).vectors, 3);
+  far.lines = 1, far.rows = 20, far.depth = 16;
+  EXPECT_EQ(TileCycles(far, {1, 20, 1}, Wide()),
+            TileCycles({.rows = 20, .vectors = 15, .depth = 16}, {1, 20, 1}, Wide()))
+      << "they stay in the first level";
+}
+
 TEST(RegisterTile, FewRowsStillKeepThePipesBusy) {
   const Target target = Wide();
   EXPECT_EQ(LeastRows(100, target), 1);
