@@ -7,6 +7,7 @@
 #include "tilewright/transform/eliminate_common.h"
 #include "tilewright/transform/eliminate_dead_code.h"
 #include "tilewright/transform/fold_batch_norm.h"
+#include "tilewright/transform/flush_tiny.h"
 #include "tilewright/transform/fold_constants.h"
 #include "tilewright/transform/fuse_ops.h"
 #include "tilewright/transform/hoist_invariants.h"
@@ -39,6 +40,8 @@ constexpr GraphPass kGraphPasses[] = {
     {Phase::kSimplify, "HoistInvariants", Alone<HoistInvariants>, true},
     {Phase::kSimplify, "FoldConstants",
      [](const IRModule& m, Context c) { return FoldConstants(m, ConstantEvaluatorFor(c.options)); }, true},
+    {Phase::kSimplify, "FlushTiny",
+     [](const IRModule& m, Context c) { return c.options.max_error > 0 ? FlushTiny(m) : m; }, true},
     {Phase::kSimplify, "MergeViews", Alone<MergeViews>},
     {Phase::kSimplify, "EliminateCommonSubexpressions", Alone<EliminateCommonSubexpressions>},
     {Phase::kSimplify, "EliminateDeadCode.2", Alone<EliminateDeadCode>},

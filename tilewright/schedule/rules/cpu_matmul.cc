@@ -423,8 +423,9 @@ class MatMulRule {
     std::vector<LoopRef> loops = outer_;
     if (panels.size() == 1) loops.push_back(panels[0]);
     if (split_rows_) loops.push_back(row_tiles_);
-    // Without batch axes, whole panels are the parallel work, and the last one follows them.
-    if (loops.empty()) loops.push_back(panels[0]);
+    // Without a batch, whole panels are the parallel work, and the last one follows them.
+    auto once = [&](const LoopRef& loop) { return ConstExtent(s_, loop) == 1; };
+    if (std::all_of(loops.begin(), loops.end(), once)) loops = {panels[0]};
     s_.Parallel(loops.size() > 1 ? s_.Fuse(loops) : loops.front());
   }
 
