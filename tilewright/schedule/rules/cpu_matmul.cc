@@ -9,6 +9,7 @@ namespace {
 
 /// What a core reads of a panel while it waits for memory: some 100 ns at some 80 bytes a nanosecond.
 constexpr int64_t kBytesAhead = 8192;
+constexpr int64_t kLineBytes = 64;
 
 /// The operand whose innermost access runs along the columns: its buffer, or null.
 Buffer ColumnOperand(const BlockNode& block, const Var& column, const Var& depth) {
@@ -355,14 +356,12 @@ class MatMulRule {
     s_.Unroll(vectors[0]);
     s_.Unroll(rows);
     s_.DecomposeReduction(product, k);
-    if (packed_) PrefetchPanel(product, k, dot_ ? kDotWays : 1);
-    if (dot_) {
-      s_.Tensorize(vectors[1], fmt::format("dot_u8s8_i32x{}", lanes_));
-    } else {
-      const int64_t steps =
-          LargestDivisor(ConstExtent(s_, k), StepsAtOnce(part.rows, tile_.vectors, context_.target));
-      if (steps > 1) s_.Unroll(s_.Split(k, {Expr(nullptr), Expr(steps)})[1]);
-    }
+    const int64_t steps =
+        dot_ ? 1 : LargestDivisor(ConstExtent(s_, k), StepsAtOnce(part.rows, tile_.vectors, context_.target));
+    if (packed_) k = PrefetchPanel(product, k, dot_ ? kDotWays : 1, steps);
+    if (dot_) s_.Tensorize(vectors[1], fmt::format("dot_u8s8_i32x{}", lanes_));
+    if (steps == 1) return;
+    s_.Unroll(ConstExtent(s_, k) == steps ? k : s_.Split(k, {Expr(nullptr), Expr(steps)})[1]);
   }
 
   /// One row has too few accumulators to keep the pipes busy, so the depth is summed in chains of its own.
@@ -403,20 +402,34 @@ class MatMulRule {
     }
     s_.Unroll(chain);
     s_.DecomposeReduction(product, order.front());
-    if (packed_) PrefetchPanel(partial, depth[0], chains);
+    if (packed_) PrefetchPanel(partial, depth[0], chains, 1);
     return true;
   }
 
-  /// Asks for what the loop `k`, of so many steps at once, will read of the packed operand.
-  void PrefetchPanel(const BlockRef& product, const LoopRef& k, int64_t steps) {
+  /// Asks for what the loop `k`, each of whose iterations takes so many steps of the depth, will read of the
+  /// packed operand. Returns the innermost loop: `k`, or a part of it, if possible of a multiple of `unit`
+  /// iterations.
+  LoopRef PrefetchPanel(const BlockRef& product, const LoopRef& k, int64_t steps, int64_t unit) {
     const int64_t tiles = (rows_ + tile_.rows - 1) / tile_.rows;
+    const int64_t bytes = width_ * packed_.dtype().bytes() * steps;
     if (open_rows_) {
       // There may be one tile only, to which all of the panel comes from memory.
-      const int64_t step = width_ * packed_.dtype().bytes() * steps;
-      s_.Prefetch(product, packed_, k, std::max<int64_t>(1, kBytesAhead / step), 2);
-    } else if (!rows_outside_ && WantsPrefetch(packed_, tiles, context_.target)) {
-      s_.PrefetchSpread(product, packed_, panel_.value_or(panels_), k, 2);
+      s_.Prefetch(product, packed_, k, std::max<int64_t>(1, kBytesAhead / bytes), 2);
+      return k;
     }
+    if (rows_outside_ || !WantsPrefetch(packed_, tiles, context_.target)) return k;
+    // The tiles of a panel have more iterations than the next panel has lines, and a request costs about as
+    // much as a load, whether the line is there or not.
+    const int64_t extent = ConstExtent(s_, k), period = tiles * kLineBytes / bytes;
+    int64_t cut = LargestDivisor(extent, std::max<int64_t>(1, period));
+    if (extent % unit == 0 && period >= unit) cut = unit * LargestDivisor(extent / unit, period / unit);
+    LoopRef over = k, inner = k;
+    if (cut > 1) {
+      const std::vector<LoopRef> parts = s_.Split(k, {Expr(nullptr), Expr(cut)});
+      over = parts[0], inner = parts[1];
+    }
+    s_.PrefetchSpread(product, packed_, panel_.value_or(panels_), over, 2);
+    return inner;
   }
 
   void Parallelise(const std::vector<LoopRef>& panels) {

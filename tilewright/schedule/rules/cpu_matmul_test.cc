@@ -95,5 +95,31 @@ TEST(MatMulRule, ColumnsBehindTheLastAreNoGather) {
   EXPECT_THAT(text, Not(HasSubstr("min(ramp(")));
 }
 
+TEST(MatMulRule, NextPanelIsAskedForALineAtATime) {
+  // Tiles of rows that go over a panel have more steps than the next panel has lines.
+  Target target = Target::Parse("x86-64-v4,cores=2");
+  target.caches = {{2048, 64, 1}, {16 << 10, 64, 1}};
+  const PrimFunc f = Product(96, 128, 64);
+  Schedule s(f);
+  ApplyRules(s, {target, {false, true, false}});
+  ExpectSameResult(f, s);
+  int64_t requests = 0;
+  auto count = [&](auto& self, const Stmt& stmt, int64_t times) -> void {
+    PreOrder(stmt, [&](const Stmt& inner) {
+      if (auto* loop = inner.As<ForNode>()) {
+        self(self, loop->body, times * AsInt(loop->extent).value_or(0));
+        return false;
+      }
+      auto* block = inner.As<BlockNode>();
+      if (block && block->name.find("prefetch") != std::string::npos) requests += times;
+      return true;
+    });
+  };
+  count(count, s.func()->body, 1);
+  const int64_t lines = 64 * 128 * 4 / 64;
+  EXPECT_GE(requests, lines);
+  EXPECT_LE(requests, 2 * lines);
+}
+
 }  // namespace
 }  // namespace tilewright

@@ -12,6 +12,10 @@ namespace {
 constexpr double kTileOverhead = 16;
 /// Cycles of a fused multiply-add on current cores: fewer accumulators than this per pipe leave it idle.
 constexpr double kFmaLatency = 4;
+/// What a broadcast takes where there are no fused multiply-adds, as a part of the product and the sum that
+/// take the place of one: vectors that old are filled from one number by a shuffle, on a pipe of the
+/// arithmetic.
+constexpr double kShuffle = 0.5;
 /// What remains visible, in cycles, of a cache line that the second level must bring: prefetchers hide the
 /// rest. Fitted to tiles of 4x6, 6x4 and 14x2 vectors, which reach 91, 93 and 99 % of peak.
 constexpr double kLineCycles = 0.2;
@@ -62,7 +66,8 @@ double CyclesPerStep(int64_t rows, int64_t vectors, int64_t depth, const Target&
   // A step needs rows * vectors FMAs, a load per vector and a broadcast per row, on as many load ports as
   // there are FMA pipes.
   const double pipes = std::max(1, target.fma_per_cycle);
-  const double fmas = double(rows * vectors), loads = double(rows + vectors);
+  const double loads = double(rows + vectors);
+  const double fmas = double(rows * vectors) + (target.has_fma ? 0 : kShuffle * double(rows));
   const double compute = std::max({fmas / pipes, loads / pipes, kFmaLatency});
   // The vectors of all steps are walked once per tile: beyond half of the first level they come from the
   // second.

@@ -77,6 +77,15 @@ TEST(RegisterTile, FewRowsStillKeepThePipesBusy) {
   }
 }
 
+TEST(RegisterTile, BroadcastsThatAreShufflesMakeTilesWider) {
+  const Target old = Target::Parse("x86-64-v2");
+  const RegisterTile tile =
+      ChooseTile({.rows = 128, .vectors = 192, .depth = 768, .row_step_bytes = 4, .unrolled = true}, old);
+  EXPECT_LT(tile.rows, tile.vectors);
+  EXPECT_LE(Registers(tile) + 1, old.vector_registers) << "and a register for the product";
+  EXPECT_GT(CyclesPerStep(6, 2, 64, old), 6 * 2.0 / old.fma_per_cycle);
+}
+
 TEST(RegisterTile, StepsCostNoLessThanTheirMultiplications) {
   const Target target = Wide();
   for (int64_t rows = 1; rows < 31; ++rows) {
