@@ -65,6 +65,19 @@ class ExprEmitter {
                            llvm::Value* pointer);
   llvm::Value* IndexTerm(const Expr& term, int level);
   llvm::Value* AddTerms(llvm::Value* pointer, std::span<const std::pair<Expr, int64_t>> terms, int level);
+  // lane_offsets.cc
+  /// base + offsets[i] for lane i.
+  struct OffsetForm {
+    Expr base;
+    std::vector<int64_t> offsets;
+  };
+  std::optional<OffsetForm> AsOffsets(const Expr& index) const;
+  /// The quotient or remainder, where lanes and base can be divided apart.
+  std::optional<OffsetForm> DivideOffsets(BinaryOp op, const OffsetForm& form, int64_t divisor) const;
+  /// The elements as they lie in memory, by loads of vectors and shuffles; null where the distances are not
+  /// known or so large that a gather is cheaper.
+  llvm::Value* LoadSpan(const BufferNode& buffer, const Expr& index);
+  // memory.cc
   /// One pointer per lane for a gather or scatter.
   llvm::Value* LanePointers(const BufferNode& buffer, const Expr& index, int lanes);
   struct BufferBase {

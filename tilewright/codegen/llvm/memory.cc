@@ -221,6 +221,8 @@ Value* ExprEmitter::LoadVector(const LoadNode& n, const Expr& index) {
   } else if (ramp && ramp->stride == -1 && !mask) {
     auto [pointer, align] = Address(buffer, ramp->base - Expr(lanes - 1));
     v = b_.CreateVectorReverse(b_.CreateAlignedLoad(type, pointer, align));
+  } else if (Value* elements = mask ? nullptr : LoadSpan(buffer, index)) {
+    v = elements;
   } else {
     Value* pointers = LanePointers(buffer, index, lanes);
     if (!mask)

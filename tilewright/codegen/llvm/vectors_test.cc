@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <numeric>
 
 #include "tilewright/codegen/llvm/test_kernels.h"
@@ -52,6 +53,49 @@ TEST(Vectors, KindsOfIndex) {
     Compiled(Kernel("f", {in, out, table}, body),
              CheckedWherePossible(Target::Parse(target)))({x.data(), z.data(), indices.data()});
     EXPECT_THAT(z, ElementsAreArray(want)) << target;
+  }
+}
+
+/// Elements whose distances are known are read by whole vectors, from the first of them to the last and no
+/// further.
+TEST(Vectors, KnownDistances) {
+  Var i("i");
+  for (int lanes : {3, 4, 8, 15, 16}) {
+    for (int c : {2, 3, 5, 12}) {
+      const Expr step = i * (lanes * c), line = MakeRamp(step, 1, lanes),
+                 each = MakeBroadcast(Expr(c), lanes);
+      const Expr quotient = MakeBinary(BinaryOp::kFloorDiv, line, each),
+                 rest = MakeBinary(BinaryOp::kFloorMod, MakeRamp(step + 2, 1, lanes), each);
+      const std::vector<Expr> indices = {
+          MakeRamp(step + 1, c, lanes),
+          quotient,
+          rest,
+          quotient * MakeBroadcast(Expr(2), lanes) + rest,
+          each * rest - rest,
+          MakeBinary(BinaryOp::kMin, MakeRamp(1, c, lanes), MakeBroadcast(Expr(7), lanes))};
+      const int n = 2 * lanes * c + c * lanes + 12 * c;
+      Buffer in = FlatUnaligned("in", kF32, n),
+             out = FlatUnaligned("out", kF32, int(indices.size()) * 3 * lanes);
+      std::vector<Stmt> stores;
+      for (size_t k = 0; k < indices.size(); ++k)
+        stores.push_back(MakeStore(out, in({indices[k]}), {MakeRamp((i + int(k) * 3) * lanes, 1, lanes)}));
+      std::vector<float> x = Iota(n, 1), z(indices.size() * 3 * size_t(lanes)), want;
+      for (size_t k = 0; k < indices.size(); ++k) {
+        for (int at = 0; at < 3 * lanes; ++at) {
+          const int begin = at / lanes * lanes * c, lane = at % lanes;
+          const int q = (begin + lane) / c, r = (begin + 2 + lane) % c;
+          want.push_back(x[size_t(
+              std::array{begin + 1 + lane * c, q, r, 2 * q + r, c * r - r, std::min(1 + lane * c, 7)}[k])]);
+        }
+      }
+      for (const char* target : {"host", "x86-64-v2", "x86-64-v3"}) {
+        if (Target::Host().triple != Target::Parse(target).triple) continue;
+        std::fill(z.begin(), z.end(), -1.f);
+        Compiled(Kernel("f", {in, out}, Serial(i, 3, MakeSeq(stores))),
+                 CheckedWherePossible(Target::Parse(target)))({x.data(), z.data()});
+        EXPECT_THAT(z, ElementsAreArray(want)) << target << " " << lanes << " " << c;
+      }
+    }
   }
 }
 
