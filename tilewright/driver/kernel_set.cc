@@ -14,6 +14,7 @@
 #include "tilewright/ir/printer.h"
 #include "tilewright/runtime/checksum.h"
 #include "tilewright/schedule/rules/rules.h"
+#include "tilewright/te/merge_axes.h"
 
 namespace tilewright {
 
@@ -113,7 +114,7 @@ ObjectCode CodeOf(const LoweredKernels& lowered, const Target& target) {
 /// Code of a unit that was cached without: no program had launched it.
 ObjectCode CodeAnew(const KernelUnit& cached, const Target& target) {
   KernelUnit unit = cached;
-  unit.unscheduled = LowerFunction(unit.graph);
+  unit.unscheduled = te::MergeAxes(LowerFunction(unit.graph));
   ScheduleUnit(unit, target);
   return CodeOf(LowerPrimFunc(unit.scheduled, target), target);
 }
@@ -171,7 +172,7 @@ void KernelSet::LowerFunctions(KernelLog& log) {
     if (unit.cached) continue;
     log.Unit(i, [&] {
       log.Before(i, "LowerFunctions", unit.graph);
-      unit.unscheduled = LowerFunction(unit.graph);
+      unit.unscheduled = te::MergeAxes(LowerFunction(unit.graph));
       log.After(i, "LowerFunctions", unit.unscheduled);
     });
   }
