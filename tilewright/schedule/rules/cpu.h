@@ -22,6 +22,10 @@ void ScheduleReduction(Schedule& s, const BlockRef& block, const RuleContext& co
 /// them (normalisation, soft maximum): row by row. Returns false, having changed nothing, for other kernels.
 bool ScheduleRows(Schedule& s, const RuleContext& context);
 
+/// Schedules a kernel whose blocks all reduce along one axis, on which no vector lies well, or compute with
+/// what was reduced of it: vectors of results. Returns false, having changed nothing, for other kernels.
+bool ScheduleColumns(Schedule& s, const RuleContext& context);
+
 /// Schedules a block of multiply-adds and the element-wise block that consumes it, `tail` (maybe the copy
 /// that CacheWrite made), as register tiles: `tail` is tiled, the product computes at the tile in scope
 /// "register", its reduction loops outside, its tile loops unrolled and vectorized. Returns false, having

@@ -2,6 +2,7 @@
 // Kernels that reduce along rows and use the results within the rows: soft maximum, normalisation, and what
 // is fused with them. A row goes through all stages while it is in the cache.
 #include <algorithm>
+#include <bit>
 
 #include "tilewright/schedule/bounds.h"
 #include "tilewright/schedule/rewriter.h"
@@ -172,10 +173,12 @@ class RowKernel {
     const LoopRef elements = loops.size() > 1 ? s_.Fuse(loops) : loops.front();
     const auto length = AsInt(RowLength());
     const int64_t lanes = LanesOf(b);
-    if (!length || *length >= 2 * lanes) {
+    if (!length || 2 * *length >= lanes) {
       // Additions take several cycles; so many chains of them hide that where a row is long enough.
       constexpr int64_t kChains = 4;
       made.width = lanes * (length && *length >= 2 * kChains * lanes ? kChains : 1);
+      // Of a row shorter than two vectors, the first accumulators may take what is left.
+      if (length) made.width = std::min(made.width, int64_t(std::bit_floor(uint64_t(*length))));
       made.partial = s_.RFactor(b, s_.Split(elements, {Expr(nullptr), Expr(made.width)})[1]);
       for (int64_t width = made.width; width > 2; width /= 2) {
         const LoopRef lane = s_.GetLoops(b).back();

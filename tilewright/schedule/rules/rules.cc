@@ -96,7 +96,7 @@ void ApplyRules(Schedule& s, const RuleContext& context) {
   const std::vector<BlockRef> rest = s.Blocks();
   const bool all_left =
       std::none_of(rest.begin(), rest.end(), [&](const BlockRef& b) { return IsScheduled(s, b); });
-  if (all_left && cpu::ScheduleRows(s, context)) return;
+  if (all_left && (cpu::ScheduleColumns(s, context) || cpu::ScheduleRows(s, context))) return;
   for (const BlockRef& block : s.Blocks()) {
     // The rule of another block may have taken this one in.
     if (!s.Exists(block) || IsScheduled(s, block)) continue;

@@ -13,6 +13,8 @@ namespace {
 
 using Lanes = std::vector<int64_t>;
 
+std::optional<Lanes> CombineLanes(const BinaryNode& n);
+
 /// The elements that a constant index names, one per lane; none when it is not constant.
 std::optional<Lanes> ConstantLanes(const Expr& index) {
   if (auto i = AsInt(index)) return Lanes{*i};
@@ -26,7 +28,33 @@ std::optional<Lanes> ConstantLanes(const Expr& index) {
     for (size_t i = 0; i < lanes.size(); ++i) lanes[i] = *base + *stride * int64_t(i);
     return lanes;
   }
+  // What the places of several rows in a line are: quotients and remainders of a ramp.
+  if (auto* n = index.As<BinaryNode>()) return CombineLanes(*n);
   return std::nullopt;
+}
+
+std::optional<Lanes> CombineLanes(const BinaryNode& n) {
+  auto a = ConstantLanes(n.a), b = ConstantLanes(n.b);
+  if (!a || !b || a->size() != b->size()) return std::nullopt;
+  for (size_t i = 0; i < a->size(); ++i) {
+    const int64_t x = (*a)[i], y = (*b)[i];
+    const bool divides = n.op == BinaryOp::kFloorDiv || n.op == BinaryOp::kFloorMod;
+    if (divides && y <= 0) return std::nullopt;
+    const int64_t quotient = divides ? x / y - (x % y < 0) : 0;
+    if (n.op == BinaryOp::kAdd)
+      (*a)[i] = x + y;
+    else if (n.op == BinaryOp::kSub)
+      (*a)[i] = x - y;
+    else if (n.op == BinaryOp::kMul)
+      (*a)[i] = x * y;
+    else if (n.op == BinaryOp::kFloorDiv)
+      (*a)[i] = quotient;
+    else if (n.op == BinaryOp::kFloorMod)
+      (*a)[i] = x - quotient * y;
+    else
+      return std::nullopt;
+  }
+  return a;
 }
 
 /// Elements [begin, end) of a register buffer that live in one value.
