@@ -40,9 +40,11 @@ int64_t ConstantBytes(const GraphFunction& f) {
 /// what all of them together compute has a limit that models with sense stay far away from.
 std::unordered_set<const ValueNode*> Foldable(const GraphFunction& f, int64_t max_growth) {
   constexpr int64_t kMostTimes = 32;
+  // Zeros that complete a window to whole strides make less than four elements of one.
+  constexpr int64_t kPadTimes = 4;
   std::unordered_map<const ValueNode*, int64_t> bytes;
   std::unordered_set<const ValueNode*> folded;
-  const int64_t most = ConstantBytes(f) + max_growth;
+  const int64_t all = ConstantBytes(f), most_of_all = kMostTimes * (all + max_growth);
   int64_t computed = 0;
   for (const Binding& b : f->body.bindings) {
     if (auto* c = b.operation.As<ConstantNode>()) bytes[b.results[0].get()] = c->data.bytes();
@@ -60,7 +62,8 @@ std::unordered_set<const ValueNode*> Foldable(const GraphFunction& f, int64_t ma
       constant &= size >= 0;
       out += size;
     }
-    if (!constant || out > std::min(in + max_growth, most) || computed + out > kMostTimes * most) continue;
+    const int64_t least = std::min(in, all), allowed = std::max(least + max_growth, kPadTimes * least);
+    if (!constant || out > allowed || computed + out > most_of_all) continue;
     computed += out;
     for (const Value& r : b.results) {
       bytes[r.get()] = StaticBytes(r);
