@@ -228,6 +228,17 @@ void AddWinograd(const InferContext& ctx, const ChoiceContext& choice, std::vect
     candidates.push_back(std::move(c));
 }
 
+/// The natural order in terms of BlockedCandidates, where vectors lie along the result's lines: some lanes of
+/// the last one are idle, and as results meet no panels of weights, more is loaded for each multiply-add.
+double NaturalCost(const InferContext& ctx, const Target& target) {
+  constexpr double kLoads = 3;
+  const auto columns = AsInt(InferConv(ctx)[0].tensor()->shape.back());
+  if (!columns || *columns < 1) return 1;
+  const int64_t lanes = target.VectorLanes(int(ctx.Input(0).dtype.element_bytes()));
+  const int64_t vectors = (*columns + lanes - 1) / lanes;
+  return std::min(1.0, kLoads * double(vectors) / double(*columns));
+}
+
 std::vector<Candidate> ConvCandidates(const InferContext& ctx, const ChoiceContext& choice) {
   // A factor per channel is not worth another order of the image.
   const std::vector<Expr>& w = ctx.Input(1).shape;
@@ -236,6 +247,7 @@ std::vector<Candidate> ConvCandidates(const InferContext& ctx, const ChoiceConte
     return {{"natural", {}, Layout(), 1.0}};
   std::vector<Candidate> candidates =
       BlockedCandidates(ctx.Input(0), ctx.Input(1).shape[0], ctx.Attr<ConvAttrs>().groups, choice.target);
+  candidates.front().cost = NaturalCost(ctx, choice.target);
   AddWinograd(ctx, choice, candidates);
   return candidates;
 }

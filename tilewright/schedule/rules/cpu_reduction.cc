@@ -2,6 +2,7 @@
 // Reductions that are no products by register tiles: windows over maps in natural order, sums along outer
 // axes.
 #include <algorithm>
+#include <numeric>
 
 #include "tilewright/schedule/rewriter.h"
 #include "tilewright/schedule/rules/cpu.h"
@@ -31,9 +32,34 @@ int64_t LanesOf(const BlockNode& node, const Target& target) {
   return target.VectorLanes(int(node.writes.front().buffer.dtype().element_bytes()));
 }
 
+/// How many neighbours along a kept axis, from a multiple of that on, meet the same vectors: what is read
+/// along the axis `line` does not depend on the axis but by a quotient, or not at all (`extent` then).
+int64_t SharedRun(const BlockNode& node, const Var& axis, const Var& line, int64_t extent) {
+  int64_t run = extent;
+  for (const BufferRegion& read : node.reads) {
+    const bool vectors = std::any_of(read.region.begin(), read.region.end(),
+                                     [&](const Range& r) { return UsesVar(r.min, line); });
+    if (!vectors) continue;
+    for (const Range& r : read.region) {
+      PreOrder(r.min, [&](const Expr& e) {
+        auto* quotient = e.As<BinaryNode>();
+        if (quotient && quotient->op == BinaryOp::kFloorDiv && quotient->a.get() == axis.get() &&
+            AsInt(quotient->b)) {
+          run = std::gcd(run, *AsInt(quotient->b));
+          return false;
+        }
+        if (e.get() == axis.get()) run = 1;
+        return true;
+      });
+    }
+  }
+  return run;
+}
+
 /// Schedules a reduction by a tile of accumulators in registers: vectors along the innermost kept axis, lines
-/// of them along the next, as many as keep the pipes busy while each waits for itself. The last vector of a
-/// line may hold fewer results.
+/// of them along the next, as many as keep the pipes busy while each waits for itself. Where results along
+/// another axis meet the same vectors (filters of a group over one image), the tile has as many of these as
+/// registers hold. The last vector of a line may hold fewer results.
 class TiledReduction {
  public:
   TiledReduction(Schedule& s, const Reduction& r, const RuleContext& context)
@@ -45,7 +71,22 @@ class TiledReduction {
     lanes_ = std::min(LanesOf(node, target_), extents_.back());
     const int64_t accumulators = LeastRows(1, target_), line = (extents_.back() + lanes_ - 1) / lanes_;
     vectors_ = LargestDivisor(line, accumulators);
-    if (extents_.size() > 1) lines_ = LargestDivisor(extents_[extents_.size() - 2], accumulators / vectors_);
+    if (extents_.size() == 1) return;
+    const int64_t room = (target_.vector_registers - vectors_ - 1) / vectors_;
+    std::vector<Var> axes;
+    for (const IterVar& iv : node.iter_vars) {
+      if (iv.kind == IterKind::kSpatial) axes.push_back(iv.var);
+    }
+    int64_t shared = 1;
+    for (size_t i = 0; i + 1 < axes.size(); ++i) {
+      const int64_t run = LargestDivisor(SharedRun(node, axes[i], axes.back(), extents_[i]), room);
+      if (run > shared) shared = run, lines_ = {{i, run}};
+    }
+    const size_t next = extents_.size() - 2;
+    if (!lines_.empty() && lines_[0].axis == next) return;
+    const int64_t more =
+        LargestDivisor(extents_[next], std::max<int64_t>(1, accumulators / (vectors_ * shared)));
+    if (more > 1) lines_.push_back({next, more});
   }
 
   void Run() {
@@ -56,10 +97,10 @@ class TiledReduction {
     std::vector<LoopRef> loops = s_.GetLoops(tail_), tile;
     const std::vector<LoopRef> line = s_.Split(loops.back(), {Expr(nullptr), Expr(vectors_), Expr(lanes_)});
     loops.pop_back();
-    if (lines_ > 1) {
-      const std::vector<LoopRef> lines = s_.Split(loops.back(), {Expr(nullptr), Expr(lines_)});
-      loops.back() = lines[0];
-      tile.push_back(lines[1]);
+    for (const Lines& lines : lines_) {
+      const std::vector<LoopRef> parts = s_.Split(loops[lines.axis], {Expr(nullptr), Expr(lines.count)});
+      loops[lines.axis] = parts[0];
+      tile.push_back(parts[1]);
     }
     tile.insert(tile.end(), {line[1], line[2]});
     std::vector<LoopRef> order = loops;
@@ -102,7 +143,7 @@ class TiledReduction {
     own.erase(own.begin(), own.end() - std::ptrdiff_t(extents_.size() + reduced_));
     std::vector<LoopRef> order(own.begin() + std::ptrdiff_t(extents_.size()), own.end()), tile;
     const LoopRef first = order.front();
-    if (lines_ > 1) tile.push_back(own[extents_.size() - 2]);
+    for (const Lines& lines : lines_) tile.push_back(own[lines.axis]);
     const std::vector<LoopRef> line = s_.Split(own[extents_.size() - 1], {Expr(nullptr), Expr(lanes_)});
     tile.insert(tile.end(), line.begin(), line.end());
     order.insert(order.end(), tile.begin(), tile.end());
@@ -116,7 +157,13 @@ class TiledReduction {
   const Target& target_;
   const size_t reduced_;          ///< how many axes are reduced
   std::vector<int64_t> extents_;  ///< of what is kept
-  int64_t work_ = 1, lanes_ = 1, vectors_ = 1, lines_ = 1;
+  int64_t work_ = 1, lanes_ = 1, vectors_ = 1;
+  /// How many results along an axis a tile has.
+  struct Lines {
+    size_t axis;
+    int64_t count;
+  };
+  std::vector<Lines> lines_;
   BlockRef tail_;
 };
 
