@@ -173,14 +173,15 @@ class RowKernel {
     const LoopRef elements = loops.size() > 1 ? s_.Fuse(loops) : loops.front();
     const auto length = AsInt(RowLength());
     const int64_t lanes = LanesOf(b);
-    if (!length || 2 * *length >= lanes) {
-      // Additions take several cycles; so many chains of them hide that where a row is long enough.
-      constexpr int64_t kChains = 4;
-      made.width = lanes * (length && *length >= 2 * kChains * lanes ? kChains : 1);
-      // Of a row shorter than two vectors, the first accumulators may take what is left.
-      if (length) made.width = std::min(made.width, int64_t(std::bit_floor(uint64_t(*length))));
+    // Additions take several cycles; so many chains of them hide that where a row is long enough.
+    constexpr int64_t kChains = 4;
+    int64_t width = lanes * (length && *length >= 2 * kChains * lanes ? kChains : 1);
+    // Of a row shorter than two vectors, the first accumulators take what is left.
+    if (length) width = std::min(width, int64_t(std::bit_floor(uint64_t(*length - 1))));
+    if (!length || (2 * *length >= lanes && width > 1)) {
+      made.width = width;
       made.partial = s_.RFactor(b, s_.Split(elements, {Expr(nullptr), Expr(made.width)})[1]);
-      for (int64_t width = made.width; width > 2; width /= 2) {
+      for (; width > 2; width /= 2) {
         const LoopRef lane = s_.GetLoops(b).back();
         made.halves.push_back(s_.RFactor(b, s_.Split(lane, {Expr(2), Expr(width / 2)})[1]));
       }
