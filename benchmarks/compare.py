@@ -39,13 +39,14 @@ def measure(model, names, processors, options, folder):
     np.savez(inputs, **model_inputs.seeded_inputs(model)[0])
     result = {"model": model.stem, "threads": len(processors), "flops": flops.count(model),
               "peak": "dot_u8s8_gops" if flops.by_bytes(model) else "fma_gflops",
+              "precision": options.precision,
               "rounds": [], "engines": {name: {} for name in names}}
     with contextlib.ExitStack() as stack:
         workers = [turns.EngineProcess(name) for name in names]
         for worker in workers:
             stack.callback(worker.close)
             facts = worker.ask(do="load", model=str(model), inputs=str(inputs), processors=processors,
-                               modules=str(MODULES))
+                               modules=str(MODULES), precision=options.precision)
             result["engines"][worker.engine].update(facts or {})
         for index in range(options.rounds):
             replies = {"machine": machine.probe(len(processors))}
@@ -104,6 +105,8 @@ def print_result(result):
           f"DRAM {span(rounds, lambda m: m['dram_read_gbs'])} GB/s")
     print(f"  {'':12} {'min ms':>9} {'median':>9} {'of peak':>8} {'compile s':>10} {'load ms':>8} {'first ms':>9} "
           f"{'memory MB':>10} {'error':>8}")
+    ours = result["engines"].get(turns.OURS, {}).get("min_ms")
+    precise = result["engines"].get("tilewright_f32", {}).get("min_ms")
     for name, facts in result["engines"].items():
         if "error" in facts:
             print(f"  {name:12} failed: {facts['error'].splitlines()[0]}")
@@ -112,6 +115,8 @@ def print_result(result):
         print(f"  {name:12} {facts['min_ms']:9.3f} {facts['median_ms']:9.3f} {facts['peak_share']:8.1%} "
               f"{show(facts['compile_s'], 2):>10} {facts['load_ms']:8.1f} {facts['first_ms']:9.2f} "
               f"{facts['peak_rss_mb']:10.0f} {'-' if error is None else f'{error:.0e}':>8}")
+    if ours and precise:
+        print(f"  ratio to our own f32 {ours / precise:.3f}")
     if "ratio" in result:
         print(f"  ratio to the best peer {result['ratio']:.3f} "
               f"(rounds {min(result['ratios']):.3f} to {max(result['ratios']):.3f})", flush=True)
@@ -131,7 +136,7 @@ def plot(results, path):
         bars = []
         for result in results:
             best = min((facts["min_ms"] for peer, facts in result["engines"].items()
-                        if peer != turns.OURS and "min_ms" in facts), default=float("nan"))
+                        if not peer.startswith(turns.OURS) and "min_ms" in facts), default=float("nan"))
             bars.append(result["engines"][name].get("min_ms", float("nan")) / best)
         axes.bar([i + (position - (len(names) - 1) / 2) * width for i in range(len(results))], bars, width, label=name)
     axes.axhline(1, color="black", linewidth=0.8)
@@ -145,7 +150,10 @@ def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", metavar="MODEL",
                         help="names in build/models, or paths of ONNX files (default: all of build/models)")
-    parser.add_argument("--engines", nargs="+", choices=engines.ENGINES, default=list(engines.ENGINES))
+    parser.add_argument("--engines", nargs="+", choices=engines.ENGINES, help="default: all, tilewright_f32 only "
+                        "with a --precision")
+    parser.add_argument("--precision", choices=["f32", "bf16"], default="f32",
+                        help="asked of engines that have it (tilewright, openvino); tilewright_f32 stays with float32")
     parser.add_argument("--threads", nargs="+", type=int, default=[len(os.sched_getaffinity(0))], metavar="N")
     parser.add_argument("--rounds", type=int, help="rounds per model (default 7)")
     parser.add_argument("--seconds", type=float, help="length of a turn (default 0.5)")
@@ -153,6 +161,8 @@ def parse_options():
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write all figures")
     parser.add_argument("--plot", type=pathlib.Path, metavar="FILE", help="draw the ratios (.png, .svg, .pdf)")
     options = parser.parse_args()
+    if not options.engines:
+        options.engines = engines.COMPARED if options.precision == "f32" else list(engines.ENGINES)
     options.rounds = options.rounds or (3 if options.quick else 7)
     options.seconds = options.seconds or (0.2 if options.quick else 0.5)
 

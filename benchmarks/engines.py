@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engines that compare.py compares. Each loads one model for a number of threads, takes its inputs once,
-runs as often as asked and gives its outputs; all compute in float32. compile() is work done once ahead of
+runs as often as asked and gives its outputs; all compute in float32, or in `precision` ("bf16") where they can:
+"tilewright_f32" and onnxruntime do not. compile() is work done once ahead of
 deployment, on all processors, into the folder `modules`; load() is what a deployed program does, on the
 processors of the benchmark. Imports happen there, so that their memory counts. close() frees the model."""
 
@@ -17,16 +18,19 @@ class Tilewright:
     """Compiles with the command (its cache off), then runs the module with the deployed runtime alone."""
 
     module = None
+    precision = "f32"
 
     @staticmethod
     def available():
         return COMMAND.exists() and RUNTIME.exists()
 
     def compile(self, model, modules):
-        self.path = modules / f"{model.stem}.so"
+        precise = self.precision == "f32"
+        self.path = modules / (f"{model.stem}.so" if precise else f"{model.stem}_{self.precision}.so")
         modules.mkdir(parents=True, exist_ok=True)
         begin = time.perf_counter()
-        done = subprocess.run([COMMAND, "compile", model, "-o", self.path, "--no-cache"], capture_output=True, text=True)
+        done = subprocess.run([COMMAND, "compile", model, "-o", self.path, "--no-cache", "--precision", self.precision],
+                              capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(done.stderr.strip() or f"tilewright compile ended with status {done.returncode}")
         return time.perf_counter() - begin
@@ -49,8 +53,18 @@ class Tilewright:
             self.module.close()
 
 
+class TilewrightF32(Tilewright):
+    """The same in float32, whatever the others are asked for."""
+
+    def compile(self, model, modules):
+        self.precision = "f32"
+        return super().compile(model, modules)
+
+
 class Peer:
     """An engine that does all its work when it loads a model."""
+
+    precision = "f32"
 
     @staticmethod
     def available():
@@ -90,7 +104,7 @@ class OnnxRuntime(Peer):
 
 
 class OpenVino(Peer):
-    """Compiled for latency: one stream, the same number of threads, float32 asked for."""
+    """Compiled for latency: one stream, the same number of threads, the precision asked for."""
 
     def load(self, model, threads):
         import openvino
@@ -98,7 +112,7 @@ class OpenVino(Peer):
         self.library = openvino
         core = openvino.Core()
         compiled = core.compile_model(str(model), "CPU", {
-            "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1,
+            "INFERENCE_PRECISION_HINT": self.precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY"})
         self.request = compiled.create_infer_request()
         self.ports = compiled.inputs
@@ -115,4 +129,6 @@ class OpenVino(Peer):
         return {name: self.request.get_output_tensor(i).data.copy() for i, name in enumerate(self.names)}
 
 
-ENGINES = {"tilewright": Tilewright, "onnxruntime": OnnxRuntime, "openvino": OpenVino}
+ENGINES = {"tilewright": Tilewright, "tilewright_f32": TilewrightF32, "onnxruntime": OnnxRuntime,
+           "openvino": OpenVino}
+COMPARED = [name for name in ENGINES if name != "tilewright_f32"]

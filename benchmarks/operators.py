@@ -139,7 +139,7 @@ def parse_options():
     parser.add_argument("--case", type=int, nargs="+", metavar="NUMBER", help="only these of the seed's cases")
     parser.add_argument("--only", nargs="+", choices=operator_cases.NAMES, metavar="CLASS",
                         help=f"only those of the cases that are of these classes: {', '.join(operator_cases.NAMES)}")
-    parser.add_argument("--engines", nargs="+", choices=engines.ENGINES, default=list(engines.ENGINES))
+    parser.add_argument("--engines", nargs="+", choices=engines.ENGINES, default=engines.COMPARED)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), metavar="N")
     parser.add_argument("--rounds", type=int, help="rounds per case (default 5)")
     parser.add_argument("--seconds", type=float, help="length of a turn (default 0.05)")

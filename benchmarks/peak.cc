@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the machine can do at this moment: the peaks of FMAs and of dot products of bytes (where it has them)
-// per thread count, and how near two cores are placed. Virtual machines move between hosts and caches while
-// benchmarks run, so every round asks again.
+// What the machine can do at this moment: the peaks of FMAs, and of dot products of bytes and of bf16 and
+// products of tiles of bf16 where it has them, per thread count, and how near two cores are placed. Virtual
+// machines move between hosts and caches while benchmarks run, so every round asks again.
 //
 //   peak [--threads N] [--seconds S]    prints one JSON object; benchmarks/compare.py builds and reads it
 //
 // Built with -march=native -ffp-contract=fast; the vector type is as wide as the processor's registers.
 #include <pthread.h>
 #include <sched.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -135,6 +139,66 @@ struct DotBurst {
     }
     for (int i = 1; i < kAccumulators; ++i) sums[0] += sums[i];
     return sums[0];
+  }
+};
+#endif
+
+#if defined(__AVX512BF16__)
+#define HAS_DOT_BF16 1
+// The same of two-way dot products of bf16.
+struct DotBf16Burst {
+  using Value = Vector;
+  typedef __bf16 Pairs __attribute__((vector_size(64)));
+  static constexpr double kOperations = 2.0 * 2 * 16;
+  static Value Seed() { return Vector{} + 1.0f; }
+  __attribute__((noinline)) static Value Run(Value seed) {
+    Value sums[kAccumulators];
+    for (Value& sum : sums) sum = seed;
+    Pairs pairs;
+    std::memcpy(&pairs, &seed, sizeof pairs);
+    for (int step = 0; step < kFmaSteps; ++step) {
+#pragma clang loop unroll(full)
+      for (int i = 0; i < kAccumulators; ++i) {
+        sums[i] = __builtin_ia32_dpbf16ps_512(sums[i], pairs, pairs);
+        asm volatile("" : "+v"(sums[i]));
+      }
+    }
+    for (int i = 1; i < kAccumulators; ++i) sums[0] += sums[i];
+    return sums[0];
+  }
+};
+#endif
+
+#if defined(__AMX_BF16__) && defined(__linux__)
+#define HAS_TILES_BF16 1
+// Products of tiles of bf16 by the matrix unit, arguments in registers. Linux lends a process the unit when
+// it asks.
+bool AskForTiles() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+struct TileBurst {
+  using Value = Vector;
+  static constexpr double kOperations = 2.0 * 16 * 16 * 32;
+  static Value Seed() { return Vector{} + 1.0f; }
+  __attribute__((noinline)) static Value Run(Value seed) {
+    struct {
+      unsigned char palette = 1, start = 0, reserved[14] = {};
+      unsigned short row_bytes[16] = {};
+      unsigned char rows[16] = {};
+    } configuration;
+    for (int i = 0; i < 8; ++i) configuration.row_bytes[i] = 64, configuration.rows[i] = 16;
+    __builtin_ia32_tile_loadconfig(&configuration);
+    __builtin_ia32_tilezero(0), __builtin_ia32_tilezero(1), __builtin_ia32_tilezero(2);
+    __builtin_ia32_tilezero(3), __builtin_ia32_tilezero(4), __builtin_ia32_tilezero(5);
+    __builtin_ia32_tilezero(6);
+    for (int step = 0; step < kFmaSteps * kAccumulators / 4; ++step) {
+      __builtin_ia32_tdpbf16ps(0, 4, 5), __builtin_ia32_tdpbf16ps(1, 4, 6);
+      __builtin_ia32_tdpbf16ps(2, 5, 6), __builtin_ia32_tdpbf16ps(3, 6, 5);
+    }
+    __builtin_ia32_tilerelease();
+    return seed;
   }
 };
 #endif
@@ -281,6 +345,16 @@ int main(int argc, char** argv) {
 #if defined(HAS_DOT_U8S8)
   std::printf(", ");
   PrintPeaks<DotBurst>("dot_u8s8_gops", cpus, threads, seconds);
+#endif
+#if defined(HAS_DOT_BF16)
+  std::printf(", ");
+  PrintPeaks<DotBf16Burst>("dot_bf16_gflops", cpus, threads, seconds);
+#endif
+#if defined(HAS_TILES_BF16)
+  if (AskForTiles()) {
+    std::printf(", ");
+    PrintPeaks<TileBurst>("tiles_bf16_gflops", cpus, threads, seconds);
+  }
 #endif
   if (cpus.size() >= 2) {
     const std::vector<int> pair(cpus.begin(), cpus.begin() + 2);

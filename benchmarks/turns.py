@@ -82,7 +82,8 @@ def ratios_to_best_peer(rounds):
     """Of each round, given as replies by engine: our least latency by the least of the best peer."""
     ratios = []
     for turns in rounds:
-        peers = [turn["min_ms"] for name, turn in turns.items() if name not in (OURS, "machine") and turn]
+        peers = [turn["min_ms"] for name, turn in turns.items()
+                 if not name.startswith(OURS) and name != "machine" and turn]
         if turns.get(OURS) and peers:
             ratios.append(turns[OURS]["min_ms"] / min(peers))
     return ratios

@@ -49,6 +49,7 @@ class Worker:
             self.engine.close()
         os.sched_setaffinity(0, self.all_processors)
         self.engine = self.kind()
+        self.engine.precision = request.get("precision", "f32")
         model, inputs = pathlib.Path(request["model"]), dict(np.load(request["inputs"]))
         compile_s = self.engine.compile(model, pathlib.Path(request["modules"]))
         os.sched_setaffinity(0, request["processors"])

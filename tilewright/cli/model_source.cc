@@ -62,6 +62,10 @@ void CompileFlags::Add(CLI::App& app) {
                              "root mean square of its result (default: {}); 0 forbids all that approximate",
                              kDefaultMaxError))
       ->check(CLI::NonNegativeNumber);
+  app.add_option("--precision", precision,
+                 "f32 (default), or bf16: products with constant weights take both arguments in bf16, with "
+                 "sums in f32, where that is predicted to be faster (docs/precision.md)")
+      ->check(CLI::IsMember({"f32", "bf16"}));
   app.add_flag("--no-cache", no_cache, "Compile every kernel, and keep none (see `tilewright cache --help`)");
   app.add_flag("--verify-each", verify_each, "Verify the IR after every pass");
   app.add_option("--sanitize", "Instrument generated kernels: address")
@@ -109,6 +113,7 @@ CompileOptions CompileFlags::Options(const Target& one) const {
   options.target.sanitize_address |= sanitize_address;
   options.verify_each = verify_each;
   options.max_error = max_error;
+  options.precision = PrecisionNamed(precision);
   options.print_after = {print_after.begin(), print_after.end()};
   options.print_sink = [](const std::string& text) { fmt::print("{}\n", text); };
   options.dump_dir = dump_dir;

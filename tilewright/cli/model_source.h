@@ -27,6 +27,7 @@ struct CompileFlags {
   bool verify_each = false;
   bool sanitize_address = false;
   double max_error = kDefaultMaxError;
+  std::string precision = "f32";
   std::vector<std::string> print_after;
   std::string dump_dir, reproducer;
   bool verify_parameters = false;  ///< of module files

@@ -24,12 +24,19 @@ namespace tilewright {
 /// do not add up like that: models stay well within 1e-4 of their outputs' largest magnitude.
 inline constexpr double kDefaultMaxError = 5e-5;
 
+/// What products of f32 with constant weights are computed in.
+enum class Precision : uint8_t {
+  kF32,   ///< in f32
+  kBF16,  ///< rounded to bf16, where that is predicted to be faster, with sums in f32
+};
+
 struct CompileOptions {
   Target target = Target::Host();
   /// The largest error that the algorithm of an operator may state (docs/ir.md), relative to the root
   /// mean square of its result. 0: none that approximates.
   double max_error = kDefaultMaxError;
-  std::optional<Phase> stop_after;  ///< null: all phases
+  Precision precision = Precision::kF32;  ///< Error TW3104 where the target has no products of bf16
+  std::optional<Phase> stop_after;        ///< null: all phases
   /// Names of AllPasses: passes before the first and behind the second are left out; empty: none. What
   /// the module is must fit the pass to begin at.
   std::string start_at, stop_after_pass;

@@ -14,6 +14,7 @@
 #include "tilewright/transform/merge_views.h"
 #include "tilewright/transform/order_pooling.h"
 #include "tilewright/transform/pad_filters.h"
+#include "tilewright/transform/reduce_precision.h"
 #include "tilewright/transform/separate_borders.h"
 
 namespace tilewright {
@@ -45,6 +46,12 @@ constexpr GraphPass kGraphPasses[] = {
     {Phase::kSimplify, "MergeViews", Alone<MergeViews>},
     {Phase::kSimplify, "EliminateCommonSubexpressions", Alone<EliminateCommonSubexpressions>},
     {Phase::kSimplify, "EliminateDeadCode.2", Alone<EliminateDeadCode>},
+    // Before layouts, which depend on the types of arguments.
+    {Phase::kLayout, "ReducePrecision",
+     [](const IRModule& m, Context c) {
+       return c.options.precision == Precision::kBF16 ? ReducePrecision(m, c.options.target) : m;
+     },
+     true},
     // Before layouts, since channels that fill vectors have another.
     {Phase::kLayout, "PadFilters",
      [](const IRModule& m, Context c) { return PadFilters(m, c.options.target); }, true},

@@ -14,6 +14,7 @@
 #include "tilewright/graph/rewrite.h"
 #include "tilewright/graph/verify.h"
 #include "tilewright/target/code_generator.h"
+#include "tilewright/target/tile_unit.h"
 #include "tilewright/tir/verify.h"
 
 namespace tilewright {
@@ -438,9 +439,27 @@ IRModule WithDonations(const IRModule& module, const CompileOptions& options) {
 
 }  // namespace
 
+namespace {
+
+/// The options with a target that has what the precision needs, and no matrix unit that would not be used but
+/// asked for when the module is loaded.
+CompileOptions ForPrecision(CompileOptions options) {
+  const Target& t = options.target;
+  if (options.precision == Precision::kF32) {
+    options.target = WithoutTiles(t);
+  } else if (!t.has_dot_bf16 && TileUnitOf(t).registers == 0) {
+    throw Error("TW3104", fmt::format("the target '{}' has no products of bf16", t.name), "",
+                {"compile without --precision, or for a target that has them (docs/precision.md)"});
+  }
+  return options;
+}
+
+}  // namespace
+
 CompiledModel CompileModel(const IRModule& module, const std::map<std::string, NDArray>& parameters,
                            const CompileOptions& options) {
-  return Pipeline(options).Run(WithDonations(module, options), parameters, true);
+  const CompileOptions prepared = ForPrecision(options);
+  return Pipeline(prepared).Run(WithDonations(module, prepared), parameters, true);
 }
 
 CompiledModel CompileKernelFunctions(const IRModule& functions, const CompileOptions& options) {

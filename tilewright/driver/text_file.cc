@@ -74,9 +74,11 @@ void ReadTextOptions(const TextModule& text, bool with_target, CompileOptions& o
       options.verify_each |= value(key, v, true);
     } else if (key == "max_error") {
       options.max_error = value(key, v, 0.0);
+    } else if (key == "precision") {
+      options.precision = PrecisionNamed(value(key, v, std::string()));
     } else {
       throw Error("TW3302", fmt::format("there is no attribute '{}' of a module", key), "",
-                  {"known are max_error, start_at, target and verify_each"});
+                  {"known are max_error, precision, start_at, target and verify_each"});
     }
   }
 }
@@ -86,7 +88,14 @@ Annotations TextOptions(const CompileOptions& options, const std::string& start_
   if (!start_at.empty()) attrs["start_at"] = start_at;
   if (options.verify_each) attrs["verify_each"] = true;
   if (options.max_error != kDefaultMaxError) attrs["max_error"] = options.max_error;
+  if (options.precision == Precision::kBF16) attrs["precision"] = std::string("bf16");
   return attrs;
+}
+
+Precision PrecisionNamed(const std::string& name) {
+  if (name == "f32") return Precision::kF32;
+  if (name == "bf16") return Precision::kBF16;
+  throw Error("TW3302", fmt::format("there is no precision '{}'", name), "", {"known are f32 and bf16"});
 }
 
 }  // namespace tilewright

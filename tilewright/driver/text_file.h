@@ -26,4 +26,7 @@ void ReadTextOptions(const TextModule& text, bool with_target, CompileOptions& o
 /// The same as attributes.
 Annotations TextOptions(const CompileOptions& options, const std::string& start_at);
 
+/// The precision of that name ("f32", "bf16"); Error TW3302 for another.
+Precision PrecisionNamed(const std::string& name);
+
 }  // namespace tilewright

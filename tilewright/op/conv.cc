@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolution and its transpose, over any number of spatial axes. x is [N, C, spatial...].
+#include "tilewright/graph/reduced.h"
 #include "tilewright/op/chains.h"
 #include "tilewright/op/common.h"
+#include "tilewright/op/reduced.h"
 #include "tilewright/op/window.h"
 #include "tilewright/op/winograd.h"
 #include "tilewright/schedule/rules/register_tile.h"
@@ -12,11 +14,14 @@ namespace {
 struct ConvAttrs {
   std::vector<int64_t> strides, dilations, pads;
   int64_t groups = 1;
+  bool wide = false;
   static constexpr auto Fields() {
     return std::tuple(AttrField("strides", &ConvAttrs::strides, "step along each spatial axis"),
                       AttrField("dilations", &ConvAttrs::dilations, "distance of the window's elements"),
                       AttrField("pads", &ConvAttrs::pads, "zeros before each spatial axis, then behind each"),
-                      AttrField("groups", &ConvAttrs::groups, "groups of channels that see one another"));
+                      AttrField("groups", &ConvAttrs::groups, "groups of channels that see one another"),
+                      AttrField("wide", &ConvAttrs::wide,
+                                "of 16-bit floats: the sums, in f32, and a bias of f32 are the result"));
   }
 };
 
@@ -41,10 +46,10 @@ void CheckConv(const InferContext& ctx) {
   }
 }
 
-void CheckBias(const InferContext& ctx, const Expr& channels) {
+void CheckBias(const InferContext& ctx, const Expr& channels, DataType result) {
   if (!ctx.Has(2)) return;
   RequireRank(ctx, 2, 1, 1);
-  RequireSameDType(ctx, 0, 2);
+  RequireDType(ctx, 2, result);
   ctx.SameDim(ctx.Input(2).shape[0], channels, "bias and output channels");
 }
 
@@ -53,13 +58,14 @@ std::vector<Type> InferConv(const InferContext& ctx) {
   const auto& attrs = ctx.Attr<ConvAttrs>();
   const TensorType &x = ctx.Input(0), &w = ctx.Input(1);
   ctx.SameDim(x.shape[1], w.shape[1] * Expr(attrs.groups), "channels of x and of the weight times groups");
-  CheckBias(ctx, w.shape[0]);
+  const DataType result = SumType(ctx, attrs.wide);
+  CheckBias(ctx, w.shape[0], result);
   std::vector<Expr> shape = {x.shape[0], w.shape[0]};
   Window window = WindowOf(attrs, w.shape);
   for (size_t d = 0; d < window.kernel.size(); ++d) {
     shape.push_back(OutputExtent(ctx, window, d, x.shape[d + 2], false));
   }
-  return OneResult(x.dtype, shape);
+  return OneResult(result, shape);
 }
 
 /// What schedule rules read: the window, and the channel blocks of the layouts of result and argument.
@@ -130,7 +136,8 @@ std::vector<te::Tensor> LowerConv(const LowerContext& ctx) {
   const auto& w = ctx.InputType(1).shape;
   auto read = PaddedRead(ctx, WindowOf(attrs, w), MakeConst(ctx.InputType(0).dtype, 0));
   Annotations annotations = ConvAnnotations(ctx, attrs, "conv", IsInt(w[1], 1) && attrs.groups > 1);
-  const int64_t run = ChannelsPerRun(ctx);
+  // Arguments of 16 bits round more than long chains of f32 do.
+  const int64_t run = attrs.wide ? 0 : ChannelsPerRun(ctx);
   if (run == 0) {
     te::Tensor main = ctx.Compute([&](const Indices& o) { return ConvSum(ctx, read, o, Expr(0), w[1]); }, 0,
                                   annotations, MainSuffix(ctx));
@@ -169,11 +176,11 @@ Expr ConvFlops(const InferContext& ctx) {
 /// Channels in blocks of a vector, NCHW[b]c, or the natural layout. Blocks divide the channels of a group, so
 /// that a vector of results never spans two groups. An argument of few channels (an image) stays natural.
 std::vector<Candidate> BlockedCandidates(const TensorType& x, const Expr& num_filters, int64_t groups,
-                                         const Target& target) {
+                                         const Target& target, DataType result) {
   const auto channels = AsInt(x.shape[1]), filters = AsInt(num_filters);
   const Candidate natural{"natural", {}, Layout(), 1.0};
   if (!channels || !filters) return {natural};
-  const int64_t lanes = target.VectorLanes(int(x.dtype.element_bytes()));
+  const int64_t lanes = target.VectorLanes(int(result.element_bytes()));
   auto block_of = [&](int64_t n) {
     int64_t b = std::min(n, lanes);
     while (n % b) --b;
@@ -246,11 +253,39 @@ std::vector<Candidate> ConvCandidates(const InferContext& ctx, const ChoiceConte
   if (factors && ctx.Attr<ConvAttrs>().groups > 1 && ctx.Input(0).layout.natural())
     return {{"natural", {}, Layout(), 1.0}};
   std::vector<Candidate> candidates =
-      BlockedCandidates(ctx.Input(0), ctx.Input(1).shape[0], ctx.Attr<ConvAttrs>().groups, choice.target);
-  candidates.front().cost = NaturalCost(ctx, choice.target);
+      BlockedCandidates(ctx.Input(0), ctx.Input(1).shape[0], ctx.Attr<ConvAttrs>().groups, choice.target,
+                        SumType(ctx, ctx.Attr<ConvAttrs>().wide));
+  if (!ctx.Attr<ConvAttrs>().wide) candidates.front().cost = NaturalCost(ctx, choice.target);
   AddWinograd(ctx, choice, candidates);
   return candidates;
 }
+
+/// Of the layers that ScheduleConvOnUnit takes in the layouts that are then chosen.
+std::optional<Attrs> ReducedConv(const InferContext& ctx, const Target& target) {
+  ConvAttrs attrs = ctx.Attr<ConvAttrs>();
+  const TensorType &x = ctx.Input(0), &w = ctx.Input(1);
+  if (x.rank() != 4 || attrs.groups != 1 || TileUnitOf(target).registers == 0) return std::nullopt;
+  const std::vector<Expr> result = InferConv(ctx)[0].tensor()->shape;
+  const auto images = AsInt(x.shape[0]), channels = AsInt(w.shape[1]), filters = AsInt(w.shape[0]);
+  const auto taps = AsInt(w.shape[2] * w.shape[3]), lines = AsInt(result[2]), columns = AsInt(result[3]);
+  const auto elements = AsInt(x.NumElements());
+  if (!images || !channels || !filters || !taps || !lines || !columns || !elements) return std::nullopt;
+  const int64_t lanes = target.VectorLanes(4);
+  if (*channels < lanes || *filters % lanes) return std::nullopt;
+  int64_t block = lanes;
+  while (*channels % block) --block;
+  const ReducedProduct product{.rows = *columns,
+                               .lines = *images * *lines,
+                               .columns = *filters,
+                               .depth = *channels * *taps,
+                               .chunk = block,
+                               .arguments = *elements};
+  if (!ReducedPays(product, target)) return std::nullopt;
+  attrs.wide = true;
+  return Attrs(attrs);
+}
+
+const RegisterReduced kReducedConv("Conv", ReducedConv);
 
 std::optional<ArgumentBorder> ConvBorder(const InferContext& ctx) {
   ConvAttrs attrs = ctx.Attr<ConvAttrs>();
@@ -374,7 +409,7 @@ std::vector<Type> InferConvTranspose(const InferContext& ctx) {
   }
   ctx.SameDim(x.shape[1], w.shape[0], "channels of x and of the weight");
   std::vector<Expr> shape = {x.shape[0], w.shape[1] * Expr(attrs.groups)};
-  CheckBias(ctx, shape[1]);
+  CheckBias(ctx, shape[1], x.dtype);
   const size_t spatial = window.kernel.size();
   for (size_t d = 0; d < spatial; ++d) {
     Expr extent = (x.shape[d + 2] - Expr(1)) * Expr(attrs.strides[d]) +
@@ -555,7 +590,7 @@ TW_OP(ConvTranspose) = OpDef{
     .candidates = [](const InferContext& ctx, const ChoiceContext& choice) -> std::vector<Candidate> {
       // Filters of a group are not neighbours in a weight of several groups.
       if (ctx.Attr<ConvTransposeAttrs>().groups != 1) return {{"natural", {}, Layout(), 1.0}};
-      return BlockedCandidates(ctx.Input(0), ctx.Input(1).shape[1], 1, choice.target);
+      return BlockedCandidates(ctx.Input(0), ctx.Input(1).shape[1], 1, choice.target, ctx.Input(0).dtype);
     },
     .flops =
         [](const InferContext& ctx) {

@@ -2,18 +2,21 @@
 // Matrix products and Einstein sums.
 #include <map>
 
+#include "tilewright/graph/reduced.h"
 #include "tilewright/op/chains.h"
 #include "tilewright/op/common.h"
+#include "tilewright/op/reduced.h"
 
 namespace tilewright {
 namespace {
 
 struct MatMulAttrs {
-  bool transpose_a = false, transpose_b = false;
+  bool transpose_a = false, transpose_b = false, wide = false;
   static constexpr auto Fields() {
     return std::tuple(
         AttrField("transpose_a", &MatMulAttrs::transpose_a, "the last two axes of a are swapped"),
-        AttrField("transpose_b", &MatMulAttrs::transpose_b, "the last two axes of b are swapped"));
+        AttrField("transpose_b", &MatMulAttrs::transpose_b, "the last two axes of b are swapped"),
+        AttrField("wide", &MatMulAttrs::wide, "of 16-bit floats: the sums, in f32, are the result"));
   }
 };
 
@@ -47,7 +50,7 @@ std::vector<Expr> ProductShape(const InferContext& ctx, const MatMulAttrs& attrs
 std::vector<Type> InferMatMul(const InferContext& ctx) {
   RequireSameDType(ctx, 0, 1);
   if (ctx.Input(0).dtype.is_bool()) ctx.Fail("TW2112", "argument 0 is bool, expected a number");
-  return OneResult(ctx.Input(0).dtype, ProductShape(ctx, ctx.Attr<MatMulAttrs>()));
+  return OneResult(SumType(ctx, ctx.Attr<MatMulAttrs>().wide), ProductShape(ctx, ctx.Attr<MatMulAttrs>()));
 }
 
 Expr ProductFlops(const InferContext& ctx, const MatMulAttrs& attrs) {
@@ -167,7 +170,8 @@ std::vector<te::Tensor> LowerMatMul(const LowerContext& ctx) {
   const int64_t run = RunLength(AsInt(k).value_or(0), 1, 1);
   const DataType result = ctx.OutputType().dtype;
   const bool rounds = ComputeType(result) != result;
-  const bool cut = AsInt(k) && run < *AsInt(k) && ctx.OutputType().layout.natural();
+  // Arguments of 16 bits round more than long chains of f32 do.
+  const bool cut = !attrs.wide && AsInt(k) && run < *AsInt(k) && ctx.OutputType().layout.natural();
   const std::string suffix = rounds ? ".matmul" : "";
   const ProductAxes axes(ctx, attrs);
   te::Tensor product = cut ? ProductOfRuns(ctx, attrs, axes, *AsInt(k), run, suffix)
@@ -176,6 +180,25 @@ std::vector<te::Tensor> LowerMatMul(const LowerContext& ctx) {
     return {ctx.Compute([&](const Indices& i) { return MakeCast(result, product(axes.ToStage(i))); })};
   if (!rounds) return {product};
   return {ctx.Compute([&](const Indices& i) { return MakeCast(result, AtLogical(ctx, product, i)); })};
+}
+
+/// Pays where weights are most of the memory that is read, and everywhere on a unit that multiplies faster.
+std::optional<Attrs> ReducedMatMul(const InferContext& ctx, const Target& target) {
+  MatMulAttrs attrs = ctx.Attr<MatMulAttrs>();
+  const MatMulDims d = DimsOf(ctx.Input(0).shape, ctx.Input(1).shape, attrs);
+  const auto rows = AsInt(d.m), columns = AsInt(d.n), depth = AsInt(d.ka);
+  if (attrs.transpose_a || ctx.Input(1).rank() != 2 || !rows || !columns || !depth) return std::nullopt;
+  const auto elements = AsInt(ctx.Input(0).NumElements());
+  if (!elements || *depth == 0) return std::nullopt;
+  const ReducedProduct product{.rows = *rows,
+                               .lines = *rows == 0 ? 0 : *elements / *depth / *rows,
+                               .columns = *columns,
+                               .depth = *depth,
+                               .chunk = *depth,
+                               .arguments = *elements};
+  if (!ReducedPays(product, target)) return std::nullopt;
+  attrs.wide = true;
+  return Attrs(attrs);
 }
 
 /// With A and B the matrices as they are multiplied, after transposition, the cotangents are g B' and A' g;
@@ -211,6 +234,8 @@ TW_OP(MatMul) = OpDef{
     .gradient = MatMulGradient,
     .flops = [](const InferContext& ctx) { return ProductFlops(ctx, ctx.Attr<MatMulAttrs>()); },
 };
+
+const RegisterReduced kReducedMatMul("MatMul", ReducedMatMul);
 
 /// Bytes of either sign, widened: sums wrap at 32 bits, as ONNX's integer products do.
 std::vector<te::Tensor> LowerMatMulInteger(const LowerContext& ctx) {

@@ -7,6 +7,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__linux__)
 #include <sys/auxv.h>
 #endif
@@ -27,6 +31,7 @@ struct CpuidFeature {
 
 constexpr uint32_t kYmm = 0x06;
 constexpr uint32_t kZmm = 0xe6;
+constexpr uint32_t kTiles = 0x60000;
 constexpr uint32_t kExtended = 0x80000001;
 
 constexpr CpuidFeature kX86Features[] = {
@@ -70,6 +75,9 @@ constexpr CpuidFeature kX86Features[] = {
     {"avx512vpopcntdq", 7, 0, 'c', 14, kZmm},
     {"avx512vp2intersect", 7, 0, 'd', 8, kZmm},
     {"avx512fp16", 7, 0, 'd', 23, kZmm},
+    {"amx-bf16", 7, 0, 'd', 22, kTiles},
+    {"amx-tile", 7, 0, 'd', 24, kTiles},
+    {"amx-int8", 7, 0, 'd', 25, kTiles},
     {"avxvnni", 7, 1, 'a', 4, kYmm},
     {"avx512bf16", 7, 1, 'a', 5, kZmm},
     {"avxifma", 7, 1, 'a', 23, kYmm},
@@ -159,6 +167,23 @@ bool Has(const HwcapFeature&) { return false; }
 
 #endif
 
+#if defined(__x86_64__) && defined(__linux__)
+
+// Linux gives a process the registers of tiles only when it asks (ARCH_REQ_XCOMP_PERM, kernel documentation
+// "Using XSTATE features in user space applications"), and from then on wants larger signal stacks. So this
+// is asked when code comes that needs them, and not before. Threads inherit the permission.
+bool MayUseTiles() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return granted;
+}
+
+#else
+
+bool MayUseTiles() { return false; }
+
+#endif
+
 template <class Features>
 bool Lists(const Features& features, std::string_view name) {
   return std::any_of(std::begin(features), std::end(features), [&](const auto& f) { return name == f.name; });
@@ -198,7 +223,8 @@ bool IsKnownCpuFeature(std::string_view architecture, std::string_view name) {
 
 bool HostHasCpuFeature(std::string_view name) {
   const std::vector<std::string>& features = HostCpuFeatures();
-  return std::find(features.begin(), features.end(), name) != features.end();
+  if (std::find(features.begin(), features.end(), name) == features.end()) return false;
+  return !name.starts_with("amx-") || MayUseTiles();
 }
 
 }  // namespace tilewright::runtime

@@ -19,7 +19,8 @@ const std::vector<std::string>& HostCpuFeatures();
 // such extensions as needed.
 bool IsKnownCpuFeature(std::string_view architecture, std::string_view name);
 
-// Whether this machine has it; false for names that are not known.
+// Whether this machine has it; false for names that are not known. For the registers of tiles ("amx-...") the
+// operating system's permission is asked for here, for the whole process.
 bool HostHasCpuFeature(std::string_view name);
 
 }  // namespace tilewright::runtime

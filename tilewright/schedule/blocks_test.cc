@@ -429,7 +429,8 @@ TEST(Tiles, TensorizeADotProduct) {
   Schedule t(f);
   std::vector<LoopRef> three = t.Split(t.GetLoops({"C"})[2], {nullptr, 3});
   ExpectIllegal(t, [&] { t.Tensorize(three[1], "dot_u8s8_i32"); }, "TW1419", "does not run 4 times");
-  ExpectIllegal(t, [&] { t.Tensorize(three[1], "dot"); }, "TW1418", "known are: clear_16x16, dot_u8s8_i32");
+  ExpectIllegal(
+      t, [&] { t.Tensorize(three[1], "dot"); }, "TW1418", "known are: clear_16x16, dot_bf16_f32x16");
   Schedule m(MatmulRelu(4, 4, 4));
   ExpectIllegal(m, [&] { m.Tensorize(m.GetLoops({"C"})[2], "dot_u8s8_i32"); }, "TW1419", "is not");
 }

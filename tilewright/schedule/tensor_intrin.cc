@@ -41,30 +41,43 @@ TensorIntrinsic DotU8S8() {
           MakeFunc(name, {a, b, c}, MakeStore(c, dot, {Expr(0)}))};
 }
 
-/// C[l] += A[0..4] * B[4 l .. 4 l + 4] for all lanes l: the same with one group of A for all lanes, as a step
-/// of a matrix product takes it.
-TensorIntrinsic DotU8S8ByLanes(int lanes) {
-  const std::string name = fmt::format("dot_u8s8_i32x{}", lanes);
-  Buffer a("A", kU8, {4}), b("B", kI8, {4 * lanes}), c("C", kI32, {lanes});
+/// A dot product that instructions have for all lanes of a vector.
+struct DotKind {
+  const char* name;
+  Intrinsic op;
+  DataType a, b, sum;
+  int ways;  ///< products that are added up at once
+};
+
+/// Bytes (x86 VNNI, Arm dot product) and bf16 (x86 AVX512-BF16, Arm BF16).
+constexpr DotKind kDotKinds[] = {{"dot_u8s8_i32", Intrinsic::k_dot_u8s8_i32, kU8, kI8, kI32, 4},
+                                 {"dot_bf16_f32", Intrinsic::k_dot_bf16_f32, kBF16, kBF16, kF32, 2}};
+
+/// C[l] += A[0..n] * B[n l .. n l + n] for all lanes l, with one group of A for all lanes, as a step of a
+/// matrix product takes it.
+TensorIntrinsic DotByLanes(const DotKind& kind, int lanes) {
+  const std::string name = fmt::format("{}x{}", kind.name, lanes);
+  Buffer a("A", kind.a, {kind.ways}), b("B", kind.b, {kind.ways * lanes}), c("C", kind.sum, {lanes});
   Var lane_loop("l"), loop("k"), lane("l"), k("k");
-  const Expr at_b = lane * 4 + k;
+  const Expr at_b = lane * kind.ways + k;
   BlockNode block;
   block.name = "dot";
   block.iter_vars = {{lane, {Expr(0), Expr(lanes)}, IterKind::kSpatial},
-                     {k, {Expr(0), Expr(4)}, IterKind::kReduce}};
+                     {k, {Expr(0), Expr(kind.ways)}, IterKind::kReduce}};
   block.bindings = {lane_loop, loop};
   block.reads = {{c, {{lane, Expr(1)}}}, {a, {{k, Expr(1)}}}, {b, {{at_b, Expr(1)}}}};
   block.writes = {{c, {{lane, Expr(1)}}}};
-  block.body = MakeStore(c, c({lane}) + MakeCast(kI32, a({k})) * MakeCast(kI32, b({at_b})), {lane});
-  Stmt described = MakeFor(lane_loop, Expr(0), Expr(lanes), ForKind::kSerial,
-                           MakeFor(loop, Expr(0), Expr(4), ForKind::kSerial, MakeBlock(std::move(block))));
+  block.body = MakeStore(c, c({lane}) + MakeCast(kind.sum, a({k})) * MakeCast(kind.sum, b({at_b})), {lane});
+  Stmt described =
+      MakeFor(lane_loop, Expr(0), Expr(lanes), ForKind::kSerial,
+              MakeFor(loop, Expr(0), Expr(kind.ways), ForKind::kSerial, MakeBlock(std::move(block))));
 
   std::vector<int> repeated;
-  for (int i = 0; i < 4 * lanes; ++i) repeated.push_back(i % 4);
+  for (int i = 0; i < kind.ways * lanes; ++i) repeated.push_back(i % kind.ways);
   const Expr all = MakeRamp(Expr(0), Expr(1), lanes);
-  Expr group = MakeShuffle({a({MakeRamp(Expr(0), Expr(1), 4)})}, repeated);
-  Expr dot = MakeCall(kI32.WithLanes(lanes), Intrinsic::k_dot_u8s8_i32,
-                      {c({all}), group, b({MakeRamp(Expr(0), Expr(1), 4 * lanes)})});
+  Expr group = MakeShuffle({a({MakeRamp(Expr(0), Expr(1), kind.ways)})}, repeated);
+  Expr dot = MakeCall(kind.sum.WithLanes(lanes), kind.op,
+                      {c({all}), group, b({MakeRamp(Expr(0), Expr(1), kind.ways * lanes)})});
   return {name, MakeFunc(name, {a, b, c}, described), MakeFunc(name, {a, b, c}, MakeStore(c, dot, {all}))};
 }
 
@@ -75,7 +88,9 @@ std::map<std::string, TensorIntrinsic>& Registry() {
     auto add = [&](TensorIntrinsic intrinsic) { r.emplace(intrinsic.name, intrinsic); };
     add(DotU8S8());
     // One for each width that registers of 128 to 512 bits have.
-    for (int lanes : {4, 8, 16}) add(DotU8S8ByLanes(lanes));
+    for (const DotKind& kind : kDotKinds) {
+      for (int lanes : {4, 8, 16}) add(DotByLanes(kind, lanes));
+    }
     for (TensorIntrinsic& intrinsic : UnitIntrinsics()) add(std::move(intrinsic));
     return r;
   }();

@@ -28,7 +28,7 @@ uint64_t EnabledState() {
   return (uint64_t(high) << 32) | low;
 }
 
-enum class State : uint8_t { kNone, kAvx, kAvx512 };
+enum class State : uint8_t { kNone, kAvx, kAvx512, kTiles };
 enum class Word : uint8_t { kEax, kEbx, kEcx, kEdx };
 
 struct FeatureBit {
@@ -67,6 +67,8 @@ constexpr FeatureBit kFeatures[] = {
     {"avx512vpopcntdq", 7, 0, Word::kEcx, 14, State::kAvx512},
     {"avx512bf16", 7, 1, Word::kEax, 5, State::kAvx512},
     {"avxvnni", 7, 1, Word::kEax, 4, State::kAvx},
+    {"amx-bf16", 7, 0, Word::kEdx, 22, State::kTiles},
+    {"amx-tile", 7, 0, Word::kEdx, 24, State::kTiles},
 };
 
 bool IsAmd() {
@@ -88,9 +90,12 @@ std::vector<std::string> DetectX86Features() {
   const uint64_t state = EnabledState();
   const bool avx = (state & 0x6) == 0x6;              // SSE and AVX registers
   const bool avx512 = avx && (state & 0xe0) == 0xe0;  // masks and the upper halves
+  const bool tiles = (state & 0x60000) == 0x60000;    // configuration and data
   std::vector<std::string> names;
   for (const FeatureBit& f : kFeatures) {
-    if ((f.state == State::kAvx && !avx) || (f.state == State::kAvx512 && !avx512)) continue;
+    if ((f.state == State::kAvx && !avx) || (f.state == State::kAvx512 && !avx512) ||
+        (f.state == State::kTiles && !tiles))
+      continue;
     const Registers r = Cpuid(f.leaf, f.subleaf);
     const unsigned word = f.word == Word::kEax   ? r.eax
                           : f.word == Word::kEbx ? r.ebx

@@ -98,12 +98,30 @@ class Fuser {
       if (producer == producer_.end() || uses_[arg.get()] != 1) continue;
       const size_t id = group_of_.at(producer->second);
       if (groups_[id].members.back() == producer->second && MayJoin(groups_[id], arg, call, b)) {
+        for (const Value& other : call.args) {
+          if (other && other != arg) AbsorbCast(id, other);
+        }
         Join(id, b, call.op->pattern);
         return;
       }
     }
     groups_.push_back({{}, call.op->pattern, true});
     Join(groups_.size() - 1, b, call.op->pattern);
+  }
+
+  /// Takes a conversion between floats that nobody else reads, and that is a kernel of its own, into the
+  /// group that reads it.
+  void AbsorbCast(size_t id, const Value& v) {
+    auto it = producer_.find(v.get());
+    if (it == producer_.end() || uses_[v.get()] != 1) return;
+    const Binding* cast = it->second;
+    const auto* call = cast->operation.As<OpCallNode>();
+    if (call->op != cast_ || !call->args[0].tensor().dtype.is_float() || !v.tensor().dtype.is_float()) return;
+    const size_t own = group_of_.at(cast);
+    if (groups_[own].members.size() != 1 || own == id) return;
+    groups_[own] = {{}, FusePattern::kOpaque, false};
+    groups_[id].members.push_back(cast);
+    group_of_[cast] = id;
   }
 
   /// The other calls of a row group join its first.
@@ -220,6 +238,7 @@ class Fuser {
   }
 
   GraphFunction f_;
+  const OpDef* cast_ = OpRegistry::Get("Cast");
   std::unordered_map<const ValueNode*, int> uses_;
   std::unordered_map<const ValueNode*, const Binding*> definitions_;
   std::unordered_set<const Binding*> joins_, in_rows_;

@@ -12,6 +12,7 @@ namespace tilewright {
 ///   and a reduction.
 /// Where a value is used several times, but only by element-wise work that meets again in one result (x *
 /// sigmoid(x)), that work joins as a whole.
+/// A Cast of another argument that nobody else reads comes along.
 /// A call that joins arguments which may be written where they belong in the result (WorthJoining) stays
 /// alone. Calls that work on rows, some of which reduce them (FindRowGroups), become one group. Before:
 /// layouts are chosen. After: @main holds constants, control flow and calls of functions whose attribute

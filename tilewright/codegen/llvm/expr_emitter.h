@@ -22,6 +22,9 @@ class ExprEmitter {
   llvm::Value* Emit(const Expr& e);
   void EmitStore(const StoreNode& store);
   void EmitPrefetch(const CallNode& call);
+  llvm::Value* ElementAddress(const Buffer& buffer, const Expr& index) {
+    return Address(*buffer, index).first;
+  }
 
   /// Binds the variable to a value, opening a scope that starts here.
   void BindInNewScope(const Var& var, llvm::Value* value, bool nonnegative,

@@ -35,12 +35,13 @@ const ForNode* FindChunkLoop(const Stmt& body) {
   return loops.size() == 1 ? loops.front() : nullptr;
 }
 
-KernelEmitter::KernelEmitter(llvm::Function* function, const TargetFacts& facts)
+KernelEmitter::KernelEmitter(llvm::Function* function, const TargetFacts& facts, const TileUnit& tiles)
     : function_(function),
       b_(llvm::BasicBlock::Create(function->getContext(), "entry", function)),
       num_(b_, facts),
       scopes_(b_),
-      exprs_(b_, num_, scopes_) {
+      exprs_(b_, num_, scopes_),
+      tiles_(b_, exprs_, scopes_, tiles) {
   llvm::FastMathFlags flags;
   flags.setAllowContract();
   b_.setFastMathFlags(flags);
@@ -98,7 +99,9 @@ void KernelEmitter::Run(const PrimFunc& kernel) {
   {
     ScopeMark mark(scopes_);
     scopes_.Push();
+    tiles_.Begin(kernel->body);
     EmitStmt(kernel->body);
+    tiles_.End();
   }
   b_.CreateBr(exit);
   b_.SetInsertPoint(exit);
@@ -110,7 +113,10 @@ void KernelEmitter::EmitStmt(const Stmt& s) {
   if (s.kind() == StmtKind::kLetStmt) return EmitLets(s);
   exprs_.BeginStatement();
   Dispatch(s, Overloaded{
-                  [&](const StoreNode& n) { exprs_.EmitStore(n); },
+                  [&](const StoreNode& n) {
+                    tiles_.Forget();
+                    exprs_.EmitStore(n);
+                  },
                   [&](const ForNode& n) { EmitFor(n); },
                   [&](const BlockNode& n) { TW_CHECK(false, "block {} at code generation", n.name); },
                   [&](const SeqNode& n) {
@@ -144,7 +150,9 @@ std::vector<Value*> KernelEmitter::EmitBody(const ForNode& n) {
   std::vector<Value*> values;
   ScopeMark mark(scopes_);
   yields_.push_back(&values);
+  tiles_.Forget();
   EmitStmt(n.body);
+  tiles_.Forget();
   yields_.pop_back();
   TW_CHECK(values.size() == n.carried.size(), "loop {} carries {} values and yields {}", n.var.name(),
            n.carried.size(), values.size());
@@ -152,6 +160,7 @@ std::vector<Value*> KernelEmitter::EmitBody(const ForNode& n) {
 }
 
 void KernelEmitter::EmitFor(const ForNode& n) {
+  if (tiles_.Takes(n)) return tiles_.Emit(n);
   TW_CHECK(n.for_kind != ForKind::kVectorized && n.for_kind != ForKind::kThreadBound,
            "{} loop {} at code generation", ForKindName(n.for_kind), n.var.name());
   if (n.for_kind == ForKind::kUnrolled || IsInt(n.extent, 1)) {
@@ -247,7 +256,9 @@ void KernelEmitter::EmitIf(const IfNode& n) {
   auto branch = [&](llvm::BasicBlock* block, const Stmt& s) {
     b_.SetInsertPoint(block);
     ScopeMark mark(scopes_);
+    tiles_.Forget();
     EmitStmt(s);
+    tiles_.Forget();
     b_.CreateBr(join);
   };
   branch(then_block, n.then_case);
@@ -257,7 +268,9 @@ void KernelEmitter::EmitIf(const IfNode& n) {
 
 void KernelEmitter::EmitAllocate(const AllocateNode& n) {
   Value* workspace = workspace_;
-  if (n.buffer.scope() == "workspace") {
+  if (tiles_.Holds(n.buffer)) {
+    tiles_.Allocate(n.buffer);
+  } else if (n.buffer.scope() == "workspace") {
     AllocateInWorkspace(n.buffer);
   } else {
     AllocateOnStack(n.buffer);
@@ -343,7 +356,7 @@ void EmitKernel(const PrimFunc& kernel, const Target& target, llvm::Module& modu
     function->addFnAttr("min-legal-vector-width", bits);
   }
   if (target.sanitize_address) function->addFnAttr(llvm::Attribute::SanitizeAddress);
-  KernelEmitter(function, facts).Run(kernel);
+  KernelEmitter(function, facts, facts.x86 ? TileUnitOf(target) : TileUnit()).Run(kernel);
 }
 
 }  // namespace tilewright::llvm_codegen

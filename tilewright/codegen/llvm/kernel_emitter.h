@@ -3,6 +3,7 @@
 #pragma once
 
 #include "tilewright/codegen/llvm/expr_emitter.h"
+#include "tilewright/codegen/llvm/tiles.h"
 #include "tilewright/target/target.h"
 #include "tilewright/tir/prim_func.h"
 
@@ -17,7 +18,7 @@ const ForNode* FindChunkLoop(const Stmt& body);
 /// Emits one kernel's body.
 class KernelEmitter {
  public:
-  KernelEmitter(llvm::Function* function, const TargetFacts& facts);
+  KernelEmitter(llvm::Function* function, const TargetFacts& facts, const TileUnit& tiles);
   void Run(const PrimFunc& kernel);
 
  private:
@@ -43,6 +44,7 @@ class KernelEmitter {
   Numeric num_;
   ScopeStack scopes_;
   ExprEmitter exprs_;
+  TileEmitter tiles_;
   const ForNode* chunk_loop_ = nullptr;
   int entry_scope_ = 0;  ///< the scope in which all arguments are known
   llvm::Value* workspace_ =

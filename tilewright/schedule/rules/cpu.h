@@ -7,6 +7,7 @@
 
 #include "tilewright/schedule/rules/register_tile.h"
 #include "tilewright/schedule/rules/rules.h"
+#include "tilewright/target/tile_unit.h"
 
 namespace tilewright::cpu {
 
@@ -32,6 +33,8 @@ bool ScheduleColumns(Schedule& s, const RuleContext& context);
 /// changed nothing, where the shapes do not allow a tile.
 bool ScheduleMatMul(Schedule& s, const BlockRef& product, const RuleContext& context);
 bool ScheduleConv(Schedule& s, const BlockRef& conv, const RuleContext& context);
+/// The same for a convolution of bf16 that the target's matrix unit can do.
+bool ScheduleConvOnUnit(Schedule& s, const BlockRef& conv, const RuleContext& context);
 
 /// Schedules a convolution by Winograd's algorithm, of which `products` is the block of the products at each
 /// point (op/winograd.cc), strip by strip. Returns false, having changed nothing, where results lie in no
@@ -71,6 +74,27 @@ struct TileBlocks {
 TileBlocks IsolateProduct(Schedule& s, const BlockRef& product);
 /// Computes the product, and the total of its runs, under the loop over the tail's tiles.
 void ComputeAtTile(Schedule& s, const TileBlocks& blocks, const LoopRef& tiles, int64_t lanes);
+// ---- Products for a matrix unit (cpu_tiles.cc).
+
+/// How many elements one register of the unit takes, and the registers that are sums of one block of the
+/// result: `row_tiles` by `column_tiles`. No rows: the unit cannot do it.
+struct UnitTile {
+  int64_t rows = 0, columns = 0, depth = 0;
+  int64_t row_tiles = 1, column_tiles = 1;
+};
+UnitTile ChooseUnitTile(int64_t rows, int64_t columns, int64_t depth, const TileUnit& unit);
+/// Whether the block adds up products of bf16 in f32.
+bool IsReducedProduct(const BlockNode& block);
+/// The product, in scope "tile", and the block that stores its sums to memory for the tail.
+struct UnitBlocks {
+  BlockRef product, store;
+};
+UnitBlocks MoveToUnit(Schedule& s, const TileBlocks& blocks);
+/// Cuts the depth into steps, pairs and the two of a pair.
+std::vector<LoopRef> SplitDepth(Schedule& s, const LoopRef& depth, const UnitTile& tile);
+/// Makes one instruction of the loops, outermost first.
+void AnnotateTile(Schedule& s, const std::vector<LoopRef>& loops);
+
 /// Work below this many elements is not worth waking another thread: a fork and join costs about as much as a
 /// core does in a few microseconds, some ten thousand vector elements.
 int64_t ParallelThreshold(const Target& target);

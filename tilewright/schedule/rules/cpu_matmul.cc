@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <numeric>
 
 #include "tilewright/schedule/rules/cpu.h"
 
@@ -24,8 +25,6 @@ Buffer ColumnOperand(const BlockNode& block, const Var& column, const Var& depth
   return nullptr;
 }
 
-/// Neighbouring products of bytes that one instruction adds up.
-constexpr int64_t kDotWays = 4;
 /// Lanes of the narrowest vector that has the instruction.
 constexpr int64_t kLeastDotLanes = 4;
 
@@ -61,12 +60,17 @@ class MatMulRule {
   }
 
   void Run() {
-    dot_ = TakesDot();
-    PlanTile();
+    PlanUnit();
+    if (matrix_.rows == 0) {
+      ways_ = DotWays();
+      dot_ = ways_ > 1;
+      PlanTile();
+    }
     PackColumns();
     blocks_ = IsolateProduct(s_, product_);
     if (open_rows_) PadFromLast(3, tile_.rows);
     if (open_columns_) PadFromLast(2, width_);
+    if (matrix_.rows > 0) return RunOnUnit();
     unit_ = PanelsOfUnit();
     TileOutput();
     for (const RowPart& part : open_rows_ ? OpenRows() : unit_ > 1 ? RowsOfRuns() : KnownRows()) {
@@ -94,13 +98,54 @@ class MatMulRule {
   const IterVar& Column() const { return node_.iter_vars[rank_ - 2]; }
   const IterVar& DepthVar() const { return node_.iter_vars[rank_ - 1]; }
 
-  /// Whether the product can be done by the target's dot product of bytes: with whole groups along the depth,
-  /// and a constant to lay out in such groups.
-  bool TakesDot() const {
+  /// How many neighbours along the depth the target's dot product adds up, of bytes or of bf16; 1 where it
+  /// does not take the product, for which there must be whole groups, and a constant to lay out in these.
+  int64_t DotWays() const {
     const auto depth = AsInt(DepthVar().dom.extent), columns = AsInt(Column().dom.extent);
-    if (!context_.target.has_dot_u8s8 || !depth || *depth % kDotWays) return false;
-    if (!columns || *columns < kLeastDotLanes) return false;
-    return IsByteProduct(node_, Column().var) && ConstantMatrix() >= 0;
+    if (!depth || !columns || *columns < kLeastDotLanes || ConstantMatrix() < 0) return 1;
+    int64_t ways = 1;
+    if (context_.target.has_dot_u8s8 && IsByteProduct(node_, Column().var)) ways = 4;
+    if (context_.target.has_dot_bf16 && IsReducedProduct(node_)) ways = 2;
+    return *depth % ways ? 1 : ways;
+  }
+
+  /// Whether rows of the argument that the columns do not run over lie in memory along the depth.
+  bool RowsAreContiguous() const {
+    bool contiguous = false;
+    PreOrderExprs(node_.body, [&](const Expr& e) {
+      auto* load = e.As<LoadNode>();
+      if (!load || load->dtype != kBF16 || UsesVar(e, Column().var)) return;
+      contiguous = load->indices.back().get() == DepthVar().var.get();
+      for (size_t d = 0; d + 1 < load->indices.size(); ++d)
+        contiguous &= !UsesVar(load->indices[d], DepthVar().var);
+    });
+    return contiguous;
+  }
+
+  /// The tile of a product that the matrix unit takes.
+  void PlanUnit() {
+    const auto rows = AsInt(Row().dom.extent), columns = AsInt(Column().dom.extent);
+    const auto depth = AsInt(DepthVar().dom.extent);
+    if (!rows || !columns || !depth || !IsReducedProduct(node_) || node_.annotations.contains("runs")) return;
+    if (ConstantMatrix() < 0 || !RowsAreContiguous()) return;
+    // Where the rows of several matrices are one axis, a tile lies in one of them.
+    int64_t together = *rows;
+    PreOrderExprs(node_.body, [&](const Expr& e) {
+      auto* rest = e.As<BinaryNode>();
+      if (!rest || rest->op != BinaryOp::kFloorMod || rest->a.get() != Row().var.get()) return;
+      together = std::gcd(together, AsInt(rest->b).value_or(1));
+    });
+    matrix_ = ChooseUnitTile(together, *columns, *depth, TileUnitOf(context_.target));
+    if (matrix_.rows == 0) return;
+    rows_ = *rows;
+    lanes_ = matrix_.columns;
+    tile_.rows = matrix_.rows * matrix_.row_tiles;
+    tile_.vectors = matrix_.column_tiles;
+    width_ = tile_.vectors * lanes_;
+    open_columns_ = *columns % width_ != 0;
+    int64_t units = (*columns + width_ - 1) / width_;
+    for (size_t i = 0; i + 3 < rank_; ++i) units *= AsInt(node_.iter_vars[i].dom.extent).value_or(1);
+    split_rows_ = !open_columns_ && !FillsCores(units, context_.target);
   }
 
   /// The parameter that the columns run over, if it is a constant matrix: its position, else -1.
@@ -126,7 +171,7 @@ class MatMulRule {
       batch *= AsInt(node_.iter_vars[i].dom.extent).value_or(1);
     TileSpace space{.rows = rows_,
                     .vectors = (columns + lanes_ - 1) / lanes_,
-                    .depth = AsInt(DepthVar().dom.extent).value_or(kTypicalExtent) / (dot_ ? kDotWays : 1),
+                    .depth = AsInt(DepthVar().dom.extent).value_or(kTypicalExtent) / ways_,
                     .row_bytes = RowBytes(),
                     .row_step_bytes = kStepBytes,
                     .unrolled = !dot_};
@@ -180,7 +225,8 @@ class MatMulRule {
   }
 
   /// Lays a constant operand out in panels, [n / width][k][width]; for dot products with neighbours along the
-  /// depth side by side, [n / width][k / 4][width * 4].
+  /// depth side by side, [n / width][k / 4][width * 4]; for the matrix unit in tiles of pairs along the
+  /// depth.
   void PackColumns() {
     const int index = ConstantMatrix();
     if (index < 0) return;
@@ -195,8 +241,15 @@ class MatMulRule {
     std::vector<Expr> panels = {FloorDiv(n, width_), k, FloorMod(n, width_)};
     if (dot_) {
       // A vector's groups are a dimension of their own, so that it is whole where the columns end within it.
-      panels = {panels[0], FloorDiv(k, kDotWays), FloorDiv(panels[2], lanes_),
-                FloorMod(n, lanes_) * Expr(kDotWays) + FloorMod(k, kDotWays)};
+      panels = {panels[0], FloorDiv(k, ways_), FloorDiv(panels[2], lanes_),
+                FloorMod(n, lanes_) * Expr(ways_) + FloorMod(k, ways_)};
+    } else if (matrix_.rows > 0) {
+      panels = {panels[0],
+                FloorDiv(k, matrix_.depth),
+                FloorDiv(panels[2], lanes_),
+                FloorDiv(FloorMod(k, matrix_.depth), 2),
+                FloorMod(n, lanes_),
+                FloorMod(k, 2)};
     }
     s_.TransformLayout(b, old, panels, open_columns_);
     packed_ = s_.func()->buffers[size_t(index)];
@@ -239,7 +292,51 @@ class MatMulRule {
     s_.Reorder(order);
     s_.Vectorize(lanes);
     s_.Unroll(vectors);
-    if (!open_rows_) s_.Unroll(i[1]);
+    if (!open_rows_ && matrix_.rows == 0) s_.Unroll(i[1]);
+  }
+
+  void RunOnUnit() {
+    const UnitBlocks unit = MoveToUnit(s_, blocks_);
+    if (open_columns_) s_.PadAxis(unit.store, *(s_.GetLoops(unit.store).end() - 1), width_);
+    TileOutput();
+    s_.ComputeAt(unit.store, row_tiles_);
+    s_.ComputeAt(unit.product, row_tiles_);
+    // Each register's tile is one run of memory.
+    const Buffer sums = s_.Get(unit.product).writes.front().buffer;
+    std::vector<Var> old;
+    for (size_t d = 0; d < sums.shape().size(); ++d) old.push_back(Var(fmt::format("d{}", d)));
+    const Expr row = old[old.size() - 2], column = old.back();
+    std::vector<Expr> tiles(old.begin(), old.end() - 2);
+    tiles.insert(tiles.end(), {FloorDiv(row, matrix_.rows), FloorDiv(column, lanes_),
+                               FloorMod(row, matrix_.rows), FloorMod(column, lanes_)});
+    s_.TransformLayout(sums, old, tiles);
+    const std::vector<LoopRef> own = s_.GetLoops(unit.product);
+    const std::vector<LoopRef> depth = SplitDepth(s_, own.back(), matrix_);
+    CutToRegisters(*(own.end() - 3), *(own.end() - 2), depth);
+    const std::vector<LoopRef> stored = s_.GetLoops(unit.store);
+    CutToRegisters(*(stored.end() - 2), stored.back(), {});
+    s_.DecomposeReduction(unit.product, depth[0]);
+    const int64_t row_tiles = rows_ / tile_.rows;
+    if (WantsPrefetch(packed_, row_tiles, context_.target))
+      s_.PrefetchSpread(unit.product, packed_, panels_, depth[0], 2);
+    std::vector<LoopRef> panels = {panels_};
+    if (open_columns_) panels = SeparateLastTile(s_, panels_, Column().dom.extent, width_);
+    Parallelise(panels);
+  }
+
+  /// Cuts loops over a block of sums to tiles of registers; steps of the depth are outside of these.
+  void CutToRegisters(const LoopRef& rows, const LoopRef& columns, const std::vector<LoopRef>& depth) {
+    const std::vector<LoopRef> i = s_.Split(rows, {Expr(nullptr), Expr(matrix_.rows)});
+    const std::vector<LoopRef> j = s_.Split(columns, {Expr(nullptr), Expr(lanes_)});
+    std::vector<LoopRef> order = {i[0], j[0], i[1], j[1]};
+    if (!depth.empty()) {
+      order.insert(order.begin(), depth[0]);
+      order.insert(order.end(), depth.begin() + 1, depth.end());
+    }
+    s_.Reorder(order);
+    s_.Unroll(i[0]);
+    s_.Unroll(j[0]);
+    AnnotateTile(s_, {i[1], j[1]});
   }
 
   /// Rows that are done in tiles of one size: the blocks of their product, and the loop over the tiles.
@@ -346,7 +443,7 @@ class MatMulRule {
     const LoopRef rows = own[own.size() - 3];
     const std::vector<LoopRef> vectors = s_.Split(own[own.size() - 2], {Expr(nullptr), Expr(lanes_)});
     if (dot_) {
-      const std::vector<LoopRef> depth = s_.Split(k, {Expr(nullptr), Expr(kDotWays)});
+      const std::vector<LoopRef> depth = s_.Split(k, {Expr(nullptr), Expr(ways_)});
       k = depth[0];
       s_.Reorder({k, rows, vectors[0], vectors[1], depth[1]});
     } else {
@@ -358,8 +455,9 @@ class MatMulRule {
     s_.DecomposeReduction(product, k);
     const int64_t steps =
         dot_ ? 1 : LargestDivisor(ConstExtent(s_, k), StepsAtOnce(part.rows, tile_.vectors, context_.target));
-    if (packed_) k = PrefetchPanel(product, k, dot_ ? kDotWays : 1, steps);
-    if (dot_) s_.Tensorize(vectors[1], fmt::format("dot_u8s8_i32x{}", lanes_));
+    if (packed_) k = PrefetchPanel(product, k, ways_, steps);
+    if (dot_)
+      s_.Tensorize(vectors[1], fmt::format("{}x{}", ways_ == 4 ? "dot_u8s8_i32" : "dot_bf16_f32", lanes_));
     if (steps == 1) return;
     s_.Unroll(ConstExtent(s_, k) == steps ? k : s_.Split(k, {Expr(nullptr), Expr(steps)})[1]);
   }
@@ -447,7 +545,9 @@ class MatMulRule {
   const BlockNode& node_;
   const RuleContext& context_;
   const size_t rank_;
-  bool dot_ = false;  ///< computed by the target's dot product of bytes
+  bool dot_ = false;  ///< computed by the target's dot product
+  int64_t ways_ = 1;  ///< neighbours along the depth that it adds up
+  UnitTile matrix_;   ///< of rows, where the matrix unit computes it
   bool open_rows_ = false, open_columns_ = false;
   bool split_rows_ = false;    ///< tiles of rows, all whole, are parallel work beside panels
   bool rows_outside_ = false;  ///< tiles of rows alone are the parallel work, the last one behind the others

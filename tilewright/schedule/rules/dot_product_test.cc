@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products of bytes on targets with a dot product of bytes.
+// Products of bytes and of bf16 on targets with a dot product of them, or a matrix unit.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -72,6 +72,57 @@ TEST(DotProduct, IsLeftAloneWhereItDoesNotFit) {
   EXPECT_THAT(Scheduled(ByteProduct(8, 32, 16, kI8), with), no_dot);    // signed by signed
   EXPECT_THAT(Scheduled(ByteProduct(8, 32, 16), with, false), no_dot);  // nothing to lay out in groups
   EXPECT_THAT(Scheduled(ByteProduct(8, 3, 16), with), no_dot);          // fewer columns than lanes
+}
+
+/// C = A B of bf16 with sums in f32, as MatMul with `wide` states it.
+PrimFunc ReducedProduct(int64_t m, int64_t n, int64_t k, bool transposed = false) {
+  te::Tensor a = te::Placeholder("A", kBF16, {m, k});
+  te::Tensor b = te::Placeholder("B", kBF16, transposed ? std::vector<Expr>{n, k} : std::vector<Expr>{k, n});
+  IterVar r = te::ReduceAxis(k, "k");
+  te::Tensor c = te::Compute("C", {m, n},
+                             [&](auto& i) {
+                               Expr weight = transposed ? b({i[1], r.var}) : b({r.var, i[1]});
+                               return te::Sum(MakeCast(kF32, a({i[0], r.var})) * MakeCast(kF32, weight), {r});
+                             },
+                             {{"rule", std::string("matmul")}});
+  te::Tensor d = te::Compute("D", {m, n}, [&](auto& i) { return Max(c(i), MakeConst(kF32, 0)); });
+  return te::CreatePrimFunc("reduced", {a, b}, {d});
+}
+
+const char* kDots = "x86-64-v4,cores=2,features=+avx512bf16";
+const char* kTiles = "x86-64-v4,cores=2,features=+avx512bf16,+amx-tile,+amx-bf16";
+
+TEST(DotProduct, TakesProductsOfBFloat16) {
+  for (auto [m, n, k] : std::vector<std::tuple<int64_t, int64_t, int64_t>>{
+           {8, 32, 16}, {7, 48, 12}, {1, 16, 4}, {5, 33, 8}, {13, 24, 20}, {2, 4, 2}}) {
+    SCOPED_TRACE(fmt::format("{} x {} x {}", m, n, k));
+    EXPECT_THAT(Scheduled(ReducedProduct(m, n, k), Target::Parse(kDots)), HasSubstr("dot_bf16_f32("));
+  }
+  const auto no_dot = Not(HasSubstr("dot_bf16"));
+  EXPECT_THAT(Scheduled(ReducedProduct(8, 32, 15), Target::Parse(kDots)), no_dot);
+  EXPECT_THAT(Scheduled(ReducedProduct(8, 32, 16), Target::Parse(kDots), false), no_dot);
+}
+
+TEST(DotProduct, MatrixUnitTakesProductsOfBFloat16) {
+  for (auto [m, n, k] : std::vector<std::tuple<int64_t, int64_t, int64_t>>{{16, 16, 32},
+                                                                           {64, 64, 64},
+                                                                           {32, 96, 48},
+                                                                           {1, 64, 64},
+                                                                           {7, 48, 20},
+                                                                           {48, 33, 8},
+                                                                           {14, 10, 2},
+                                                                           {40, 80, 6}}) {
+    for (bool transposed : {false, true}) {
+      SCOPED_TRACE(fmt::format("{} x {} x {}", m, n, k));
+      const std::string text = Scheduled(ReducedProduct(m, n, k, transposed), Target::Parse(kTiles));
+      EXPECT_THAT(text, HasSubstr("instruction = \"tile\""));
+      EXPECT_THAT(text, HasSubstr("scope \"tile\""));
+    }
+  }
+  const auto none = Not(HasSubstr("\"tile\""));
+  EXPECT_THAT(Scheduled(ReducedProduct(16, 16, 15), Target::Parse(kTiles)), none);
+  EXPECT_THAT(Scheduled(ReducedProduct(16, 16, 32), Target::Parse(kTiles), false), none);
+  EXPECT_THAT(Scheduled(ReducedProduct(16, 16, 32), Target::Parse(kDots)), none);
 }
 
 }  // namespace

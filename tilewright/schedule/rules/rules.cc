@@ -57,6 +57,26 @@ bool WorthKeeping(const BlockNode& producer, const BlockNode& consumer) {
   return costly;
 }
 
+/// Whether the block converts elements of one buffer to another type.
+bool IsConversion(const BlockNode& block) {
+  auto* store = block.body.As<StoreNode>();
+  auto* cast = store ? store->value.As<CastNode>() : nullptr;
+  return cast && cast->value.kind() == ExprKind::kLoad;
+}
+
+/// Puts conversions of parameters into the element-wise work that reads them, before rules give that to
+/// products as their tails.
+void InlineConversions(Schedule& s) {
+  for (const BlockRef& block : s.Blocks()) {
+    if (!IsInjective(s.Get(block)) || !IsConversion(s.Get(block))) continue;
+    if (!s.Producers(block).empty()) continue;
+    const std::vector<BlockRef> consumers = s.Consumers(block);
+    if (consumers.size() != 1 || !IsInjective(s.Get(consumers.front()))) continue;
+    if (cpu::ParameterIndex(s, s.Get(block).writes.front().buffer) >= 0) continue;
+    s.ComputeInline(block);
+  }
+}
+
 /// Puts cheap producers into their consumers: blocks that write an intermediate, read by injective work only
 /// once, or by anything when they only rearrange.
 void InlineProducers(Schedule& s) {
@@ -82,10 +102,12 @@ void ApplyRules(Schedule& s, const RuleContext& context) {
   for (const BlockRef& block : s.Blocks()) {
     if (RuleOf(s.Get(block)) == "border") cpu::ScheduleBorder(s, block);
   }
+  InlineConversions(s);
   for (const BlockRef& block : s.Blocks()) {
     if (!s.Exists(block)) continue;
     const std::string rule = RuleOf(s.Get(block));
     if (rule == "matmul") cpu::ScheduleMatMul(s, block, context);
+    if (rule == "conv" && cpu::ScheduleConvOnUnit(s, block, context)) continue;
     if (rule == "conv" || rule == "pool") cpu::ScheduleConv(s, block, context);
     if (rule == "winograd") cpu::ScheduleWinograd(s, block, context);
   }

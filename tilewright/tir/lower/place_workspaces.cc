@@ -19,7 +19,8 @@ class Placer {
   explicit Placer(int64_t stack_bytes) : limit_(stack_bytes) {}
 
   void Visit(const Stmt& s, int64_t on_stack, Expr in_workspace) {
-    if (auto* alloc = s.As<AllocateNode>(); alloc && alloc->buffer.scope() != "register") {
+    if (auto* alloc = s.As<AllocateNode>();
+        alloc && alloc->buffer.scope() != "register" && alloc->buffer.scope() != "tile") {
       Expr bytes = AlignedBytes(alloc->buffer);
       auto known = AsInt(bytes);
       if (known && *known <= limit_ / 2 && on_stack + *known <= limit_) {

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// When products of f32 are worth computing in bf16.
+#pragma once
+
+#include <cstdint>
+
+#include "tilewright/graph/op_def.h"
+#include "tilewright/target/tile_unit.h"
+
+namespace tilewright {
+
+/// The element type of a product's result: the arguments', or, with `wide`, the f32 that 16-bit floats are
+/// added up in; TW2112 unless they are such floats.
+DataType SumType(const InferContext& ctx, bool wide);
+
+/// A product of f32: so many rows of the argument meet a constant matrix.
+struct ReducedProduct {
+  int64_t rows = 0;   ///< in lines that lie in memory at the same distance from each other
+  int64_t lines = 1;  ///< such groups of rows
+  int64_t columns = 0;
+  int64_t depth = 0;      ///< in all
+  int64_t chunk = 0;      ///< of the depth, whose elements of the argument are neighbours in memory
+  int64_t arguments = 0;  ///< elements of the argument, all of which are rounded
+};
+
+/// Whether the target is predicted to be faster with both arguments in bf16: on its matrix unit, or by its
+/// dot product; the time to round the argument counts.
+bool ReducedPays(const ReducedProduct& product, const Target& target);
+
+}  // namespace tilewright
