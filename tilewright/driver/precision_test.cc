@@ -150,6 +150,55 @@ TEST(Precision, IsNearToFloat) {
   }
 }
 
+/// Filters of one tap each, so that sums stay integers that bf16 has.
+NDArray OneTap(std::vector<int64_t> shape, unsigned seed) {
+  std::mt19937 rng(seed);
+  NDArray w = NDArray::Empty(kF32, shape);
+  const std::span<float> taps = w.mutable_as<float>();
+  const int64_t each = shape[1] * shape[2] * shape[3];
+  for (int64_t i = 0; i < w.size(); ++i) taps[size_t(i)] = 0;
+  for (int64_t o = 0; o < shape[0]; ++o)
+    taps[size_t(o * each + int64_t(rng() % uint64_t(each)))] = float(rng() % 5) - 2;
+  return w;
+}
+
+// The first layer stores its result as the second reads it: in bf16, with a border, and more channels
+// together than it computes at once.
+TEST(Precision, LayersInARowAreExact) {
+  for (const Target& target : Machines()) {
+    if (TileUnitOf(target).registers == 0) continue;
+    for (int64_t pad : {0, 1}) {
+      SCOPED_TRACE(pad);
+      const NDArray x = Integers({1, 64, 28, 28}, 1), first = OneTap({96, 64, 3, 3}, 2);
+      const NDArray second = Integers({256, 96, 1 + 2 * pad, 1 + 2 * pad}, 3);
+      const std::vector<Value> params = {Like("x", x), Like("first", first), Like("second", second)};
+      const OpDef* conv = OpRegistry::Get("Conv");
+      GraphBuilder g;
+      Value y = g.Call1("Conv", {params[0], params[1], nullptr}, conv->attrs.from_map(Conv(1, 1)));
+      y = g.Call1("Relu", {y});
+      y = g.Call1("Conv", {y, params[2], nullptr}, conv->attrs.from_map(Conv(1, pad)));
+      const IRModule module = MainModule(params, g, {y});
+      CompileOptions options;
+      options.target = target;
+      options.verify_each = true;
+      options.max_error = 0;
+      std::vector<NDArray> results;
+      for (Precision precision : {Precision::kF32, Precision::kBF16}) {
+        options.precision = precision;
+        const CompiledModel model = CompileModel(module, {{"first", first}, {"second", second}}, options);
+        results.push_back(RunModule(LoadInProcess(model), {x}, 2)[0]);
+        if (precision == Precision::kF32) continue;
+        EXPECT_TRUE(std::any_of(model.kernels.begin(), model.kernels.end(), [](const PrimFunc& kernel) {
+          const std::string text = ToString(kernel);
+          return text.find("relayout") != std::string::npos &&
+                 text.find("instruction = \"tile\"") != std::string::npos;
+        })) << "no product stores what the next one reads";
+      }
+      EXPECT_TRUE(results[0] == results[1]);
+    }
+  }
+}
+
 TEST(Precision, SmallProductsStayInFloat) {
   for (const Target& target : Machines()) {
     const Case small{"small", {1, 32}, {32, 10}, {}};

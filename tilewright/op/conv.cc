@@ -246,25 +246,12 @@ double NaturalCost(const InferContext& ctx, const Target& target) {
   return std::min(1.0, kLoads * double(vectors) / double(*columns));
 }
 
-std::vector<Candidate> ConvCandidates(const InferContext& ctx, const ChoiceContext& choice) {
-  // A factor per channel is not worth another order of the image.
-  const std::vector<Expr>& w = ctx.Input(1).shape;
-  const bool factors = std::all_of(w.begin() + 1, w.end(), [](const Expr& e) { return IsInt(e, 1); });
-  if (factors && ctx.Attr<ConvAttrs>().groups > 1 && ctx.Input(0).layout.natural())
-    return {{"natural", {}, Layout(), 1.0}};
-  std::vector<Candidate> candidates =
-      BlockedCandidates(ctx.Input(0), ctx.Input(1).shape[0], ctx.Attr<ConvAttrs>().groups, choice.target,
-                        SumType(ctx, ctx.Attr<ConvAttrs>().wide));
-  if (!ctx.Attr<ConvAttrs>().wide) candidates.front().cost = NaturalCost(ctx, choice.target);
-  AddWinograd(ctx, choice, candidates);
-  return candidates;
-}
-
-/// Of the layers that ScheduleConvOnUnit takes in the layouts that are then chosen.
-std::optional<Attrs> ReducedConv(const InferContext& ctx, const Target& target) {
-  ConvAttrs attrs = ctx.Attr<ConvAttrs>();
+/// What the target's matrix unit would compute, if it can: the layers that ScheduleConvOnUnit takes in the
+/// layouts that are then chosen.
+std::optional<ReducedProduct> ProductOnUnit(const InferContext& ctx, const Target& target) {
   const TensorType &x = ctx.Input(0), &w = ctx.Input(1);
-  if (x.rank() != 4 || attrs.groups != 1 || TileUnitOf(target).registers == 0) return std::nullopt;
+  if (x.rank() != 4 || ctx.Attr<ConvAttrs>().groups != 1 || TileUnitOf(target).registers == 0)
+    return std::nullopt;
   const std::vector<Expr> result = InferConv(ctx)[0].tensor()->shape;
   const auto images = AsInt(x.shape[0]), channels = AsInt(w.shape[1]), filters = AsInt(w.shape[0]);
   const auto taps = AsInt(w.shape[2] * w.shape[3]), lines = AsInt(result[2]), columns = AsInt(result[3]);
@@ -272,15 +259,35 @@ std::optional<Attrs> ReducedConv(const InferContext& ctx, const Target& target) 
   if (!images || !channels || !filters || !taps || !lines || !columns || !elements) return std::nullopt;
   const int64_t lanes = target.VectorLanes(4);
   if (*channels < lanes || *filters % lanes) return std::nullopt;
-  int64_t block = lanes;
-  while (*channels % block) --block;
-  const ReducedProduct product{.rows = *columns,
-                               .lines = *images * *lines,
-                               .columns = *filters,
-                               .depth = *channels * *taps,
-                               .chunk = block,
-                               .arguments = *elements};
-  if (!ReducedPays(product, target)) return std::nullopt;
+  ReducedProduct product{.rows = *columns,
+                         .lines = *images * *lines,
+                         .columns = *filters,
+                         .depth = *channels * *taps,
+                         .arguments = *elements};
+  product.chunk = ChunkForUnit(product, *channels, target);
+  return product;
+}
+
+std::vector<Candidate> ConvCandidates(const InferContext& ctx, const ChoiceContext& choice) {
+  // A factor per channel is not worth another order of the image.
+  const std::vector<Expr>& w = ctx.Input(1).shape;
+  const auto& attrs = ctx.Attr<ConvAttrs>();
+  const bool factors = std::all_of(w.begin() + 1, w.end(), [](const Expr& e) { return IsInt(e, 1); });
+  if (factors && attrs.groups > 1 && ctx.Input(0).layout.natural()) return {{"natural", {}, Layout(), 1.0}};
+  std::vector<Candidate> candidates = BlockedCandidates(ctx.Input(0), ctx.Input(1).shape[0], attrs.groups,
+                                                        choice.target, SumType(ctx, attrs.wide));
+  if (!attrs.wide) candidates.front().cost = NaturalCost(ctx, choice.target);
+  const auto on_unit = attrs.wide ? ProductOnUnit(ctx, choice.target) : std::nullopt;
+  if (on_unit && on_unit->chunk > choice.target.VectorLanes(4))
+    candidates.back().arg_layouts = {Layout::Blocked(4, 1, on_unit->chunk)};
+  AddWinograd(ctx, choice, candidates);
+  return candidates;
+}
+
+std::optional<Attrs> ReducedConv(const InferContext& ctx, const Target& target) {
+  const std::optional<ReducedProduct> product = ProductOnUnit(ctx, target);
+  if (!product || !ReducedPays(*product, target)) return std::nullopt;
+  ConvAttrs attrs = ctx.Attr<ConvAttrs>();
   attrs.wide = true;
   return Attrs(attrs);
 }

@@ -41,6 +41,16 @@ DataType SumType(const InferContext& ctx, bool wide) {
   return kF32;
 }
 
+int64_t ChunkForUnit(ReducedProduct product, int64_t channels, const Target& target) {
+  const TileUnit unit = TileUnitOf(target);
+  const int64_t narrow = cpu::LargestDivisor(channels, unit.row_bytes / 4);
+  product.chunk = narrow;
+  const double before = UnitCycles(product, target);
+  product.chunk = cpu::LargestDivisor(channels, unit.row_bytes / 2);
+  const double pass = kRoundCycles * double(product.arguments) / double(target.VectorLanes(4));
+  return before - UnitCycles(product, target) > pass ? product.chunk : narrow;
+}
+
 bool ReducedPays(const ReducedProduct& p, const Target& target) {
   const int64_t lanes = target.VectorLanes(4), cores = std::max(1, target.cores);
   const double fmas = double(p.lines * p.rows) * double((p.columns + lanes - 1) / lanes) * double(p.depth);

@@ -23,6 +23,10 @@ struct ReducedProduct {
   int64_t arguments = 0;  ///< elements of the argument, all of which are rounded
 };
 
+/// How many of the argument's channels are to be neighbours in memory for the target's matrix unit: those of
+/// a vector, or, where the steps that this saves are worth a pass over the argument, a row of a register.
+int64_t ChunkForUnit(ReducedProduct product, int64_t channels, const Target& target);
+
 /// Whether the target is predicted to be faster with both arguments in bf16: on its matrix unit, or by its
 /// dot product; the time to round the argument counts.
 bool ReducedPays(const ReducedProduct& product, const Target& target);

@@ -186,6 +186,8 @@ class Fuser {
     const FusePattern next = call.op->pattern;
     const bool pointwise = next == FusePattern::kElementwise || next == FusePattern::kBroadcast;
     if (next == FusePattern::kBorder) return g.pattern != FusePattern::kReduction;
+    if (g.pattern == FusePattern::kHeavy && JoinsBlocks(g, arg.tensor(), b.results.front().tensor()))
+      return true;
     switch (g.pattern) {
       case FusePattern::kHeavy:
       case FusePattern::kReduction:
@@ -202,6 +204,20 @@ class Fuser {
         return false;
     }
     return false;
+  }
+
+  /// Whether it is a product of 16-bit floats whose result goes to blocks of twice as many channels, as the
+  /// next such product reads them: its schedule stores them so (ScheduleConvOnUnit).
+  static bool JoinsBlocks(const Group& g, const TensorType& from, const TensorType& to) {
+    const auto* first = g.members.front()->operation.As<OpCallNode>();
+    if (!first->op->candidates || first->op->pattern != FusePattern::kHeavy ||
+        first->args[0].tensor().rank() != 4)
+      return false;
+    const DataType argument = first->args[0].tensor().dtype;
+    const bool wide =
+        argument.is_float() && argument.bits == 16 && g.members.front()->results[0].tensor().dtype == kF32;
+    return wide && from.layout.BlockOf(1) > 1 && to.layout.BlockOf(1) == 2 * from.layout.BlockOf(1) &&
+           SameShape(from.shape, to.shape);
   }
 
   /// Values that a group takes from outside, in order of first use.

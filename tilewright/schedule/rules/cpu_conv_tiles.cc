@@ -35,7 +35,10 @@ class ConvUnitRule {
     if (tile_.rows == 0) return false;
     // Where one tile is a line, two lines make a pair of tiles.
     if (tile_.row_tiles == 1 && Extent(kLine) % 2 == 0 && Extent(kColumn) == tile_.rows) lines_ = 2;
-    tile_.column_tiles = LargestDivisor(Extent(kBlock), tile_.row_tiles * lines_ > 1 ? 2 : 4);
+    blocks_of_lane_ = BlocksOfLane();
+    if (blocks_of_lane_ == 0) return false;
+    const int64_t most = (tile_.row_tiles * lines_ > 1 ? 2 : 4) / blocks_of_lane_;
+    tile_.column_tiles = LargestDivisor(Extent(kBlock) / blocks_of_lane_, most) * blocks_of_lane_;
     return true;
   }
 
@@ -86,6 +89,16 @@ class ConvUnitRule {
     weight_ = s_.func()->buffers[size_t(index)];
   }
 
+  /// The result may lie in blocks of more channels than a tile has columns: how many tiles make one of its
+  /// blocks, 1 or 2, or 0 where it is otherwise.
+  int64_t BlocksOfLane() const {
+    const Buffer result = s_.func()->buffers[s_.func()->buffers.size() - 1];
+    if (result.shape().size() != kAxes) return 1;
+    const int64_t lane = AsInt(result.shape().back()).value_or(0);
+    if (lane == tile_.columns) return 1;
+    return lane == 2 * tile_.columns && Extent(kBlock) % 2 == 0 ? 2 : 0;
+  }
+
   static int64_t BytesOf(const Buffer& buffer) {
     int64_t bytes = buffer.dtype().bytes();
     for (const Expr& e : buffer.shape()) bytes *= AsInt(e).value_or(0);
@@ -105,7 +118,8 @@ class ConvUnitRule {
 
   void TileOutput() {
     std::vector<LoopRef> all = s_.GetLoops(blocks_.tail);
-    const std::vector<LoopRef> b = s_.Split(all[kBlock], {Expr(nullptr), Expr(tile_.column_tiles)});
+    const std::vector<LoopRef> b =
+        s_.Split(all[kBlock], {Expr(nullptr), Expr(tile_.column_tiles / blocks_of_lane_)});
     const std::vector<LoopRef> h = s_.Split(all[kLine], {Expr(nullptr), Expr(lines_)});
     const std::vector<LoopRef> w =
         s_.Split(all[kColumn], {Expr(nullptr), Expr(tile_.rows * tile_.row_tiles)});
@@ -114,9 +128,16 @@ class ConvUnitRule {
     parallel_ = {all[kImage], b[0], h[0]};
     if (PanelsShareLines()) std::swap(parallel_[1], parallel_[2]);
     std::vector<LoopRef> order = parallel_;
-    order.insert(order.end(), {w[0], b[1], h[1], w[1], all[kLane]});
+    LoopRef lane = all[kLane];
+    order.insert(order.end(), {w[0], b[1]});
+    if (blocks_of_lane_ > 1) {
+      const std::vector<LoopRef> lanes = s_.Split(lane, {Expr(nullptr), Expr(tile_.columns)});
+      order.push_back(lanes[0]);
+      lane = lanes[1];
+    }
+    order.insert(order.end(), {h[1], w[1], lane});
     s_.Reorder(order);
-    s_.Vectorize(all[kLane]);
+    s_.Vectorize(lane);
   }
 
   /// Cuts the loops of the product, or of the store of its sums, to tiles of registers; steps of the depth
@@ -144,6 +165,7 @@ class ConvUnitRule {
   const RuleContext& context_;
   UnitTile tile_;
   int64_t lines_ = 1;  ///< of the image, in one block of sums
+  int64_t blocks_of_lane_ = 1;
   Buffer weight_;
   TileBlocks blocks_;
   LoopRef panels_, column_tiles_;

@@ -66,6 +66,18 @@ void ScheduleOpenLine(Schedule& s, const std::vector<LoopRef>& outer, LoopRef li
   }
 }
 
+/// Lanes of the result's vectors. Vectors of two halves that lie apart in what is read would be put together
+/// element by element, so that of 16-bit elements in blocks of half as many, a half is one.
+int64_t InjectiveLanes(const BlockNode& node, bool line, const Target& target) {
+  const int bytes = int(node.writes.front().buffer.dtype().element_bytes());
+  const int64_t lanes = target.VectorLanes(bytes);
+  if (line || bytes != 2) return lanes;
+  const bool halves = std::any_of(node.reads.begin(), node.reads.end(), [&](const BufferRegion& r) {
+    return r.buffer.shape().size() > 1 && IsInt(r.buffer.shape().back(), lanes / 2);
+  });
+  return halves ? lanes / 2 : lanes;
+}
+
 }  // namespace
 
 void ScheduleBorder(Schedule& s, const BlockRef& border) {
@@ -104,8 +116,8 @@ void ScheduleInjective(Schedule& s, const BlockRef& block, const RuleContext& co
   int64_t elements = 1;
   for (const LoopRef& l : loops) elements *= std::max<int64_t>(1, ConstExtent(s, l));
   const bool open = HasOpenExtent(s, loops);
-  const int64_t lanes = context.target.VectorLanes(int(node.writes.front().buffer.dtype().element_bytes()));
   const bool line = IsPointwise(node);
+  const int64_t lanes = InjectiveLanes(node, line, context.target);
 
   LoopRef inner = loops.back();
   std::vector<LoopRef> outer(loops.begin(), loops.end() - 1);
