@@ -220,6 +220,8 @@ class AxisMerger {
       const Pairs& pairs = dims_.at(r.buffer);
       const Buffer buffer = Merged(r.buffer);
       BufferRegion merged{buffer, FirstOfGroups(r.region, pairs)};
+      // Where one buffer says where another is read.
+      for (Range& range : merged.region) range = Range{RewriteExpr(range.min), RewriteExpr(range.extent)};
       for (size_t d = 0, group = 0; d < pairs.size(); ++d) {
         // A pair's axes are read at the block's, or both from end to end.
         if (d > 0 && pairs[d - 1]) continue;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tilewright/te/te.h"
+#include "tilewright/tir/verify.h"
 
 namespace tilewright::te {
 namespace {
@@ -44,6 +45,16 @@ TEST(MergeAxes, Transposed) {
   Tensor z = Compute("Z", {5, 4, 3, 2}, [&](auto& i) { return x({i[3], i[2], i[1], i[0]}); });
   const PrimFunc f = CreatePrimFunc("f", {x}, {z});
   EXPECT_EQ(MergeAxes(f).get(), f.get());
+}
+
+/// The element of one buffer is an index of another.
+TEST(MergeAxes, Gathered) {
+  Tensor x = Placeholder("X", kF32, {3, 5, 4}), at = Placeholder("I", kI64, {2, 3});
+  Tensor y = Compute("Y", {3, 2, 3, 4}, [&](auto& i) { return x({i[0], at({i[1], i[2]}), i[3]}); });
+  const PrimFunc f = MergeAxes(CreatePrimFunc("f", {x, at}, {y}));
+  EXPECT_EQ(ShapeOf(f->buffers[1]), "6");
+  EXPECT_EQ(ShapeOf(f->buffers[2]), "3x6x4");
+  CheckPrimFunc(f);
 }
 
 /// An axis that is used by itself anywhere stays what it is: in an index, in a value, in one of two reads.
