@@ -111,10 +111,13 @@ ObjectCode CodeOf(const LoweredKernels& lowered, const Target& target) {
   return CompileKernels(kernels, target);
 }
 
+/// The function of a unit before it is scheduled.
+PrimFunc Unscheduled(const GraphFunction& graph) { return te::MergeAxes(LowerFunction(graph)); }
+
 /// Code of a unit that was cached without: no program had launched it.
 ObjectCode CodeAnew(const KernelUnit& cached, const Target& target) {
   KernelUnit unit = cached;
-  unit.unscheduled = te::MergeAxes(LowerFunction(unit.graph));
+  unit.unscheduled = Unscheduled(unit.graph);
   ScheduleUnit(unit, target);
   return CodeOf(LowerPrimFunc(unit.scheduled, target), target);
 }
@@ -172,7 +175,7 @@ void KernelSet::LowerFunctions(KernelLog& log) {
     if (unit.cached) continue;
     log.Unit(i, [&] {
       log.Before(i, "LowerFunctions", unit.graph);
-      unit.unscheduled = te::MergeAxes(LowerFunction(unit.graph));
+      unit.unscheduled = Unscheduled(unit.graph);
       log.After(i, "LowerFunctions", unit.unscheduled);
     });
   }

@@ -27,18 +27,6 @@ NDArray Integers(std::vector<int64_t> shape, unsigned seed) {
   return a;
 }
 
-NDArray Normal(std::vector<int64_t> shape, unsigned seed) {
-  std::mt19937 rng(seed);
-  std::normal_distribution<float> normal;
-  NDArray a = NDArray::Empty(kF32, std::move(shape));
-  for (float& x : a.mutable_as<float>()) x = normal(rng);
-  return a;
-}
-
-Value Like(const std::string& name, const NDArray& a) {
-  return Value(name, TensorType{kF32, {a.shape().begin(), a.shape().end()}, {}, "", "global"}, name);
-}
-
 /// The machine at hand by each way that it has: the matrix unit, and dot products without it.
 std::vector<Target> Machines() {
   std::vector<Target> machines;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The module that tests of whole compilations compile.
+// The modules that tests of whole compilations compile, and their inputs.
 #pragma once
 
+#include <random>
 #include <vector>
 
 #include "tilewright/graph/graph.h"
@@ -18,6 +19,20 @@ inline IRModule MainModule(std::vector<Value> params, GraphBuilder& builder, std
   IRModule module;
   module.Set(GraphFunction(std::move(f)));
   return module;
+}
+
+/// Normal values of f32.
+inline NDArray Normal(std::vector<int64_t> shape, unsigned seed) {
+  std::mt19937 rng(seed);
+  std::normal_distribution<float> normal;
+  NDArray a = NDArray::Empty(kF32, std::move(shape));
+  for (float& x : a.mutable_as<float>()) x = normal(rng);
+  return a;
+}
+
+/// A parameter of the array's type and shape, f32.
+inline Value Like(const std::string& name, const NDArray& a) {
+  return Value(name, TensorType{kF32, {a.shape().begin(), a.shape().end()}, {}, "", "global"}, name);
 }
 
 }  // namespace tilewright

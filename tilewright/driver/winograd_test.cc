@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <random>
 
 #include "tilewright/driver/compile.h"
 #include "tilewright/driver/evaluate.h"
@@ -17,18 +16,6 @@
 
 namespace tilewright {
 namespace {
-
-NDArray Normal(std::vector<int64_t> shape, unsigned seed) {
-  std::mt19937 rng(seed);
-  std::normal_distribution<float> normal;
-  NDArray a = NDArray::Empty(kF32, std::move(shape));
-  for (float& x : a.mutable_as<float>()) x = normal(rng);
-  return a;
-}
-
-Value Like(const std::string& name, const NDArray& a) {
-  return Value(name, TensorType{kF32, {a.shape().begin(), a.shape().end()}, {}, "", "global"}, name);
-}
 
 struct Site {
   int64_t images = 1, channels, filters, height, width;

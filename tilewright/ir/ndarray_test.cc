@@ -38,6 +38,19 @@ TEST(Float16, EveryBFloat16RoundTrips) {
   }
 }
 
+TEST(Float16, FloatsRoundToBFloat16AsDoublesDo) {
+  for (uint32_t high = 0; high < 65536; ++high) {
+    for (uint32_t low : {0u, 1u, 0x7fffu, 0x8000u, 0x8001u, 0xffffu}) {
+      const float v = std::bit_cast<float>(high << 16 | low);
+      if (std::isnan(v)) {
+        EXPECT_TRUE(std::isnan(BFloat16ToDouble(FloatToBFloat16(v))));
+      } else {
+        EXPECT_EQ(FloatToBFloat16(v), DoubleToBFloat16(v)) << v;
+      }
+    }
+  }
+}
+
 TEST(Float16, MidpointsOfNeighboursRoundToEven) {
   for (int i = 0; i < 0x7C00 - 1; ++i) {
     const double lo = HalfToDouble(uint16_t(i)), hi = HalfToDouble(uint16_t(i + 1)), mid = (lo + hi) / 2;

@@ -2,34 +2,19 @@
 #include "tilewright/transform/reduce_precision.h"
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
 #include <unordered_set>
 
 #include "tilewright/graph/reduced.h"
 #include "tilewright/graph/rewrite.h"
+#include "tilewright/ir/float16.h"
 
 namespace tilewright {
 
 namespace {
 
-/// The nearest bf16, ties to even; NaN stays one.
-uint16_t ToBFloat16(float value) {
-  const uint32_t bits = std::bit_cast<uint32_t>(value);
-  if (value != value) return uint16_t(bits >> 16 | 0x40);
-  return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
 NDArray RoundedToBFloat16(const NDArray& data) {
   NDArray result = NDArray::Empty(kBF16, data.shape());
-  const auto* from = static_cast<const std::byte*>(data.data());
-  auto* to = reinterpret_cast<std::byte*>(result.mutable_data());
-  for (int64_t i = 0; i < data.size(); ++i) {
-    float value;
-    std::memcpy(&value, from + i * 4, 4);
-    const uint16_t bits = ToBFloat16(value);
-    std::memcpy(to + i * 2, &bits, 2);
-  }
+  std::ranges::transform(data.as<float>(), result.mutable_as<uint16_t>().begin(), FloatToBFloat16);
   return result;
 }
 
@@ -40,7 +25,8 @@ class Reducer {
 
   GraphFunction Run() {
     for (const Binding& b : f_->body.bindings) {
-      if (std::optional<Attrs> attrs = ReducedFormOf(b)) reduced_.emplace(&b, std::move(*attrs));
+      if (std::optional<Attrs> attrs = ReducedFormOf(b))
+        reduced_.emplace(b.results[0].get(), std::move(*attrs));
     }
     if (reduced_.empty()) return f_;
     FindKeptRounded();
@@ -67,8 +53,8 @@ class Reducer {
   /// for. These are the sums of residual blocks on large maps.
   void FindKeptRounded() {
     std::unordered_map<const ValueNode*, bool> fits;
-    for (const auto& [b, attrs] : reduced_) {
-      const Value& v = b->operation.As<OpCallNode>()->args[0];
+    for (const auto& [result, attrs] : reduced_) {
+      const Value& v = definitions_.at(result)->operation.As<OpCallNode>()->args[0];
       auto it = definitions_.find(v.get());
       fits[v.get()] =
           IsLarge(v.tensor()) && it != definitions_.end() && it->second->operation.As<OpCallNode>();
@@ -80,7 +66,8 @@ class Reducer {
           call && call->op->layout_agnostic && b.results.size() == 1 &&
           (call->op->pattern == FusePattern::kElementwise || call->op->pattern == FusePattern::kBroadcast);
       for (const Value& v : UsedValues(b.operation)) {
-        if (!pointwise && !(reduced_.contains(&b) && v == call->args[0])) fits[v.get()] = false;
+        if (!pointwise && !(reduced_.contains(b.results[0].get()) && v == call->args[0]))
+          fits[v.get()] = false;
       }
     }
     for (const auto& [v, fit] : fits) {
@@ -90,8 +77,7 @@ class Reducer {
 
   std::optional<std::vector<Value>> Rewrite(const Binding& b, GraphBuilder& builder) {
     auto* call = b.operation.As<OpCallNode>();
-    auto reduced = std::find_if(reduced_.begin(), reduced_.end(),
-                                [&](const auto& entry) { return entry.first->results[0] == b.results[0]; });
+    auto reduced = reduced_.find(b.results[0].get());
     if (reduced == reduced_.end()) return ReadRounded(b, builder);
     std::vector<Value> args = call->args;
     Value& rounded = weights_[args[1].get()];
@@ -129,8 +115,8 @@ class Reducer {
   const Target& target_;
   const OpDef* cast_ = OpRegistry::Get("Cast");
   const std::unordered_map<const ValueNode*, const Binding*> definitions_;
-  std::unordered_map<const Binding*, Attrs> reduced_;            ///< products in bf16, and their attributes
-  std::unordered_set<const ValueNode*> kept_rounded_;            ///< values that are there in bf16 alone
+  std::unordered_map<const ValueNode*, Attrs> reduced_;  ///< attributes of products in bf16, by their results
+  std::unordered_set<const ValueNode*> kept_rounded_;    ///< values that are there in bf16 alone
   std::unordered_map<const ValueNode*, Value> casts_, weights_;  ///< by what was rounded
 };
 

@@ -5,14 +5,13 @@
 #include <numeric>
 
 #include "tilewright/codegen/llvm/expr_emitter.h"
+#include "tilewright/ir/int_arith.h"
 
 namespace tilewright::llvm_codegen {
 
 using llvm::Value;
 
 namespace {
-
-int64_t FloorOf(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
 bool AllEqual(const std::vector<int64_t>& offsets) {
   return std::all_of(offsets.begin(), offsets.end(), [&](int64_t o) { return o == offsets.front(); });
@@ -77,8 +76,8 @@ std::optional<ExprEmitter::OffsetForm> ExprEmitter::DivideOffsets(BinaryOp op, c
     if (op == BinaryOp::kFloorDiv) result.base = result.base + term * Expr(c / divisor);
   }
   for (int64_t& o : result.offsets) {
-    const int64_t quotient = FloorOf(base.constant + o, divisor);
-    o = op == BinaryOp::kFloorDiv ? quotient : base.constant + o - quotient * divisor;
+    const int64_t at = base.constant + o;
+    o = op == BinaryOp::kFloorDiv ? FloorDivInt(at, divisor) : FloorModInt(at, divisor);
   }
   return result;
 }

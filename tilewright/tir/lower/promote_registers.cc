@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "tilewright/ir/int_arith.h"
+
 namespace tilewright {
 
 namespace {
@@ -37,22 +39,9 @@ std::optional<Lanes> CombineLanes(const BinaryNode& n) {
   auto a = ConstantLanes(n.a), b = ConstantLanes(n.b);
   if (!a || !b || a->size() != b->size()) return std::nullopt;
   for (size_t i = 0; i < a->size(); ++i) {
-    const int64_t x = (*a)[i], y = (*b)[i];
-    const bool divides = n.op == BinaryOp::kFloorDiv || n.op == BinaryOp::kFloorMod;
-    if (divides && y <= 0) return std::nullopt;
-    const int64_t quotient = divides ? x / y - (x % y < 0) : 0;
-    if (n.op == BinaryOp::kAdd)
-      (*a)[i] = x + y;
-    else if (n.op == BinaryOp::kSub)
-      (*a)[i] = x - y;
-    else if (n.op == BinaryOp::kMul)
-      (*a)[i] = x * y;
-    else if (n.op == BinaryOp::kFloorDiv)
-      (*a)[i] = quotient;
-    else if (n.op == BinaryOp::kFloorMod)
-      (*a)[i] = x - quotient * y;
-    else
-      return std::nullopt;
+    const auto value = EvalIntBinary(n.op, n.a.dtype().WithLanes(1), (*a)[i], (*b)[i]);
+    if (!value) return std::nullopt;
+    (*a)[i] = *value;
   }
   return a;
 }
