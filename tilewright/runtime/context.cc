@@ -73,11 +73,14 @@ struct LaunchTask {
   void* const* buffers;
   const int64_t* dims;
   const tw_runtime_table* table;
+  bool backwards;  // a thread begins at its last chunk
 
   static void Run(void* argument, int64_t begin, int64_t end) {
-    const auto* launch = static_cast<const LaunchTask*>(argument);
-    launch->kernel(launch->buffers, launch->dims, begin, end, launch->table);
+    const auto& launch = *static_cast<const LaunchTask*>(argument);
+    if (!launch.backwards) return launch.Call(begin, end);
+    while (end > begin) launch.Call(end - 1, end), --end;
   }
+  void Call(int64_t begin, int64_t end) const { kernel(buffers, dims, begin, end, table); }
 };
 
 }  // namespace
@@ -186,6 +189,9 @@ class Context::Impl {
   std::chrono::steady_clock::time_point run_start_;
   // Grows whenever a pointer or a symbol's value changes, so that steps resolved before are resolved again.
   uint64_t epoch_ = 1;
+  // Whether launches go through their chunks from the last one. Every second iteration of a loop does, so
+  // that of weights beyond a cache's size it finds there what the iteration before has read last.
+  bool backwards_ = false;
   bool initialised_ = false;  // a run has succeeded, so that instructions marked `once` are done
 };
 
@@ -563,8 +569,8 @@ void Context::Impl::Execute(Step& step, const LaunchOp& op) {
   }
   tw_kernel kernel = module_->kernels()[op.kernel];
   if (instruction.device == 0) {
-    LaunchTask task{kernel, step.pointers.data(), step.dims.data(), &sink_.table};
-    pool_.Run(&LaunchTask::Run, &task, step.num_chunks, num_threads_);
+    LaunchTask task{kernel, step.pointers.data(), step.dims.data(), &sink_.table, backwards_};
+    pool_.Run(&LaunchTask::Run, &task, step.num_chunks, num_threads_, backwards_);
   } else {
     DeviceSession& session = Session(instruction.device);
     session.Launch({kernel, op.kernel, step.pointers, step.dims, step.num_chunks, &device_sink_.table},
@@ -701,7 +707,8 @@ void Context::Impl::Execute(Step& step, const LoopOp& op) {
     Impl& impl;
     const Step& step;
     const LoopOp& op;
-    ~Return() { impl.MoveBack(step, op); }
+    bool backwards = impl.backwards_;
+    ~Return() { impl.MoveBack(step, op), impl.backwards_ = backwards; }
   } at_the_end{*this, step, op};
   for (size_t k = 0; k < op.walks.size(); ++k) step.starts[k] = displacement_[op.walks[k].buffer];
   for (int64_t i = 0; i < trips; ++i) {
@@ -715,6 +722,7 @@ void Context::Impl::Execute(Step& step, const LoopOp& op) {
     }
     RunRange(first, first + step.nested);
     MoveOn(step, op);
+    backwards_ = !backwards_;
   }
 }
 

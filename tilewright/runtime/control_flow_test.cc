@@ -39,6 +39,12 @@ void Negate(void* const* buffers, const int64_t*, int64_t, int64_t, const tw_run
   *static_cast<int64_t*>(buffers[1]) = -*static_cast<const int64_t*>(buffers[0]);
 }
 
+// Behind the count in order[0], the chunks in the order in which they come.
+void Note(void* const* buffers, const int64_t*, int64_t begin, int64_t end, const tw_runtime_table*) {
+  auto* order = static_cast<int64_t*>(buffers[0]);
+  for (int64_t chunk = begin; chunk < end; ++chunk) order[++order[0]] = chunk;
+}
+
 Instruction Make(decltype(Instruction::op) op) {
   Instruction i;
   i.op = std::move(op);
@@ -94,6 +100,21 @@ TEST(ControlFlow, LoopsExchangeStatesAndWalkSequences) {
       EXPECT_EQ(context.profile()[3].runs, 82u);  // steps of the body
       EXPECT_EQ(context.profile()[2].runs, 7u);
     }
+  }
+}
+
+TEST(ControlFlow, EverySecondIterationBeginsWithTheLastChunk) {
+  Program p;
+  p.outputs = {{"order", kInt64, {10}}};
+  p.buffers = {MakeBuffer("order", Storage::kOutput, 0, {10}, 0, kInt64)};
+  p.kernels = {"zero", "note"};
+  p.instructions = {Launch("zero", 0, {0}, 1), Make(LoopOp{3, kNoBuffer, kNoBuffer, kNoBuffer, 1, {}, {}}),
+                    Launch("note", 1, {0}, 3)};
+  Context context(Module::FromProgram("o", p, {&Zero, &Note}, {}, nullptr), {.num_threads = 1});
+  for (int run = 0; run < 2; ++run) {
+    context.Run();
+    const auto* order = static_cast<const int64_t*>(context.Output(0).data);
+    EXPECT_EQ(std::vector<int64_t>(order, order + 10), (std::vector<int64_t>{9, 0, 1, 2, 2, 1, 0, 0, 1, 2}));
   }
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/runtime/device.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <map>
@@ -36,12 +38,22 @@ Device* FindDevice(std::string_view kind) {
   return it == registry.devices.end() ? nullptr : it->second.get();
 }
 
+/// Large arrays lie on pages of this size where the system grants them: kernels walk over more memory than
+/// the processor has addresses of small pages at hand for.
+constexpr uint64_t kHugePage = uint64_t{1} << 21;
+
 DeviceMemory AllocateHost(uint64_t bytes) {
   constexpr uint64_t kAlignment = TW_MEMORY_ALIGNMENT;
   // Sizes beyond the address space would wrap when rounded up.
   void* data = nullptr;
   if (bytes < (uint64_t{1} << 48)) {
-    data = std::aligned_alloc(kAlignment, std::max(kAlignment, (bytes + kAlignment - 1) & ~(kAlignment - 1)));
+    const uint64_t alignment = bytes >= 2 * kHugePage ? kHugePage : kAlignment;
+    const uint64_t size = std::max(alignment, (bytes + kAlignment - 1) & ~(kAlignment - 1));
+    data = std::aligned_alloc(alignment, (size + alignment - 1) & ~(alignment - 1));
+#ifdef MADV_HUGEPAGE
+    // Where the system has none, or gives them unasked, nothing is lost.
+    if (data != nullptr && alignment == kHugePage) madvise(data, size / kHugePage * kHugePage, MADV_HUGEPAGE);
+#endif
   }
   if (data == nullptr) {
     throw RuntimeError(ErrorId::kOutOfMemory,

@@ -87,31 +87,95 @@ Range PartOf(int64_t count, int parts, int part) {
   return {begin, begin + share + (part < extra ? 1 : 0)};
 }
 
+// Chunks are dealt out in blocks, of one chunk unless there are more than half of a word can count.
+int64_t BlockSize(int64_t num_chunks) { return (num_chunks >> 31) + 1; }
+
+// Half of a range, rounded up, and the rest.
+struct Halves {
+  Range taken, rest;
+};
+Halves Halve(Range r, bool from_front) {
+  const int64_t half = (r.end - r.begin + 1) / 2, cut = from_front ? r.begin + half : r.end - half;
+  const Range lower = {r.begin, cut}, upper = {cut, r.end};
+  return from_front ? Halves{lower, upper} : Halves{upper, lower};
+}
+
+// The blocks of one thread of a launch that nobody has begun: the thread takes them from one end, and threads
+// that have none of their own left from the other, half of what is there each time. So a thread that is
+// slower than others, because something else runs on its processor, does less. Both ends are one word.
+class Share {
+ public:
+  void Reset(Range blocks) { rest_.store(Pack(blocks), std::memory_order_relaxed); }
+
+  // Relaxed: what launches write and read is ordered by the signals that begin and end them.
+  bool Take(bool from_front, Range* taken) {
+    uint64_t word = rest_.load(std::memory_order_relaxed);
+    for (;;) {
+      const Range all = {static_cast<int64_t>(word >> 32), static_cast<int64_t>(word & 0xffffffff)};
+      if (all.begin >= all.end) return false;
+      const Halves halves = Halve(all, from_front);
+      if (!rest_.compare_exchange_weak(word, Pack(halves.rest), std::memory_order_relaxed)) continue;
+      *taken = halves.taken;
+      return true;
+    }
+  }
+
+ private:
+  static uint64_t Pack(Range r) {
+    return static_cast<uint64_t>(r.begin) << 32 | static_cast<uint64_t>(r.end);
+  }
+
+  std::atomic<uint64_t> rest_{0};
+};
+
 }  // namespace
+
+// What each thread of a launch knows of it.
+struct ThreadPool::Launch {
+  Task task = nullptr;
+  void* argument = nullptr;
+  int64_t num_chunks = 0;
+  Share* callers = nullptr;  // the caller's share
+  int threads = 0;
+  bool backwards = false;
+
+  int64_t Blocks() const {
+    const int64_t block = BlockSize(num_chunks);
+    return num_chunks / block + (num_chunks % block != 0);
+  }
+  // Whether a thread has more than the piece that it begins with.
+  bool HasShares() const { return Blocks() > threads; }
+  // The piece that a thread begins with, which is its own to begin with, and what goes to its share.
+  Halves Dealt(int thread) const { return Halve(PartOf(Blocks(), threads, thread), !backwards); }
+  void Run(Range blocks) const {
+    const int64_t block = BlockSize(num_chunks), begin = blocks.begin * block;
+    task(argument, begin, begin + std::min(num_chunks - begin, (blocks.end - blocks.begin) * block));
+  }
+};
 
 // A line for what the caller writes and a line for what the worker writes, so that a launch moves each once.
 //
-// Each launch has a ticket, one more than the last. Whoever moves `claimed` to it computes the range: the
-// worker, or, where the worker has not begun by the time the caller is through with its own range (because it
-// sleeps, or has lost its processor), the caller. Waiting would take longer, since by then it has already
-// taken as long as computing the range does. A ticket is claimed before the next is posted, and the fields
-// are read only by who has claimed it.
+// Each launch has a ticket, one more than the last. Whoever moves `claimed` to it computes the piece that the
+// worker was to begin with: the worker, or, where the worker has not begun (because it sleeps, or has lost
+// its processor) by the time that no share has blocks left, the caller. A ticket is claimed before the next
+// is posted, and a worker touches shares only while it takes part.
 struct alignas(128) ThreadPool::Worker {
   Signal go;
   uint32_t ticket = 0;     // the last value posted to `go`
   uint32_t last_done = 0;  // the last value seen in `done`
-  bool taken_over = false;
-  Task task = nullptr;
-  void* argument = nullptr;
-  Range range{};
+  Launch launch;
+  Share share;
   alignas(64) std::atomic<uint32_t> claimed{0};
   Signal done;
+  bool late = false;  // for the caller: did not take part
+  const int number;   // among the threads of a launch, of which the caller is the first
 
-  bool Claim(uint32_t number) {
-    uint32_t unclaimed = number - 1;
-    return claimed.load() == unclaimed && claimed.compare_exchange_strong(unclaimed, number);
+  explicit Worker(int number) : number(number) {}
+
+  bool Claim(uint32_t wanted) {
+    uint32_t unclaimed = wanted - 1;
+    return claimed.load() == unclaimed && claimed.compare_exchange_strong(unclaimed, wanted);
   }
-  void RunRange() { task(argument, range.begin, range.end); }
 };
 
 ThreadPool::ThreadPool() { pthread_atfork(nullptr, nullptr, &ThreadPool::ResetAfterFork); }
@@ -137,8 +201,22 @@ void* ThreadPool::WorkerMain(void* argument) {
   for (;;) {
     ticket = worker->go.AwaitChange(ticket, kIdleSpin);
     if (!worker->Claim(ticket)) continue;
-    worker->RunRange();
+    Global().TakePart(worker->launch, worker->number);
     worker->done.Post(ticket);
+  }
+}
+
+void ThreadPool::TakePart(const Launch& launch, int thread) {
+  auto share = [&](int t) -> Share& {
+    return t == 0 ? *launch.callers : workers_[static_cast<size_t>(t - 1)]->share;
+  };
+  launch.Run(launch.Dealt(thread).taken);
+  // Where shares are empty from the start, not even looking at others' saves the time of moving their lines.
+  if (!launch.HasShares()) return;
+  Range blocks;
+  while (share(thread).Take(!launch.backwards, &blocks)) launch.Run(blocks);
+  for (int other = thread + 1; other < thread + launch.threads; ++other) {
+    while (share(other % launch.threads).Take(launch.backwards, &blocks)) launch.Run(blocks);
   }
 }
 
@@ -154,7 +232,7 @@ int ThreadPool::Reserve(int num_threads) {
   pthread_attr_init(&detached);
   pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
   for (; started + 1 < wanted; ++started) {
-    auto* worker = new Worker;
+    auto* worker = new Worker(started + 1);
     pthread_t thread;
     if (pthread_create(&thread, &detached, &ThreadPool::WorkerMain, worker) != 0) {
       delete worker;
@@ -173,7 +251,7 @@ int ThreadPool::Reserve(int num_threads) {
   return std::min(num_threads, wanted);
 }
 
-void ThreadPool::Run(Task task, void* argument, int64_t num_chunks, int num_threads) {
+void ThreadPool::Run(Task task, void* argument, int64_t num_chunks, int num_threads, bool backwards) {
   if (num_chunks <= 0) return;
   auto threads = static_cast<int>(std::min<int64_t>({num_threads, num_chunks, reserved_.load()}));
   if (threads <= 1 || busy_.exchange(1)) {
@@ -182,23 +260,24 @@ void ThreadPool::Run(Task task, void* argument, int64_t num_chunks, int num_thre
   }
   // Fewer workers than reserved: this is a forked child.
   if (num_workers_.load() + 1 < threads) threads = std::min(threads, Reserve(threads));
+  Share own;
+  const Launch launch{task, argument, num_chunks, &own, threads, backwards};
+  own.Reset(launch.Dealt(0).rest);
+  for (int t = 1; t < threads; ++t) workers_[static_cast<size_t>(t - 1)]->share.Reset(launch.Dealt(t).rest);
   for (int t = 1; t < threads; ++t) {
     Worker& worker = *workers_[static_cast<size_t>(t - 1)];
-    worker.task = task;
-    worker.argument = argument;
-    worker.range = PartOf(num_chunks, threads, t);
+    worker.launch = launch;
     worker.go.Post(++worker.ticket);
   }
-  Range own = PartOf(num_chunks, threads, 0);
-  task(argument, own.begin, own.end);
+  TakePart(launch, 0);
   for (int t = 1; t < threads; ++t) {
     Worker& worker = *workers_[static_cast<size_t>(t - 1)];
-    worker.taken_over = worker.Claim(worker.ticket);
-    if (worker.taken_over) worker.RunRange();
+    worker.late = worker.Claim(worker.ticket);
+    if (worker.late) launch.Run(launch.Dealt(t).taken);
   }
   for (int t = 1; t < threads; ++t) {
     Worker& worker = *workers_[static_cast<size_t>(t - 1)];
-    if (!worker.taken_over) worker.last_done = worker.done.AwaitChange(worker.last_done, kJoinSpin);
+    if (!worker.late) worker.last_done = worker.done.AwaitChange(worker.last_done, kJoinSpin);
   }
   busy_.store(0);
 }

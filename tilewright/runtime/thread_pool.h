@@ -30,22 +30,26 @@ class ThreadPool {
   // workers that have been started. Returns how many threads there are, fewer where the system gives no more.
   int Reserve(int num_threads);
 
-  // Runs `task` over the chunks [0, num_chunks), split into min(num_threads, num_chunks) contiguous,
-  // near-equal ranges, the caller taking the first and those whose workers are late, and returns when all are
-  // done. The whole range runs on the caller where the pool is busy: with another caller, or because this is
-  // a call from within a task. `task` must not throw.
-  void Run(Task task, void* argument, int64_t num_chunks, int num_threads);
+  // Runs `task` over the chunks [0, num_chunks), and returns when all are done. They are dealt out to
+  // min(num_threads, num_chunks) threads in contiguous, near-equal shares; a thread computes its share piece
+  // by piece, from its end where `backwards`, and then pieces of what is left of others'. The whole range
+  // runs on the caller where the pool is busy: with another caller, or because this is a call from within a
+  // task. `task` must not throw.
+  void Run(Task task, void* argument, int64_t num_chunks, int num_threads, bool backwards = false);
 
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
  private:
+  struct Launch;
   struct Worker;
 
   ThreadPool();
   ~ThreadPool() = delete;
   static void ResetAfterFork();
   static void* WorkerMain(void* worker);
+  // Computes chunks of the launch on thread `thread` of it until none is left that nobody has begun.
+  void TakePart(const Launch& launch, int thread);
 
   std::array<Worker*, kMaxThreads> workers_{};
   std::atomic<int> num_workers_{0};
