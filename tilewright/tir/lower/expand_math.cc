@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/tir/lower/expand_math.h"
 
+#include <optional>
+
 #include "tilewright/tir/lower/math_functions.h"
 
 namespace tilewright {
@@ -46,6 +48,8 @@ bool HasF32(Intrinsic op) {
     case Intrinsic::k_exp:
     case Intrinsic::k_exp2:
     case Intrinsic::k_log:
+    case Intrinsic::k_log1p:
+    case Intrinsic::k_expm1:
     case Intrinsic::k_rsqrt:
     case Intrinsic::k_tanh:
     case Intrinsic::k_sigmoid:
@@ -110,6 +114,22 @@ Expr Apply(MathBuilder& b, Intrinsic op, const std::vector<Expr>& x) {
   }
 }
 
+/// The number that all lanes are, if they are constant.
+std::optional<double> LaneOf(const Expr& e) {
+  auto* broadcast = e.As<BroadcastNode>();
+  return AsNumber(broadcast ? broadcast->value : e);
+}
+
+/// Whether exp of an f32 value neither vanishes, is subnormal nor infinite, because the value was bounded:
+/// Min(Max(x, lo), hi).
+bool IsBounded(const Expr& e) {
+  auto* above = e.As<BinaryNode>();
+  auto* below = above ? above->a.As<BinaryNode>() : nullptr;
+  if (!below || above->op != BinaryOp::kMin || below->op != BinaryOp::kMax) return false;
+  const auto hi = LaneOf(above->b), lo = LaneOf(below->b);
+  return hi && lo && *hi <= 87 && *lo >= -87;
+}
+
 /// `f` of the arguments in type `t`, converted back.
 template <class F>
 Expr Computed(DataType t, bool narrow, bool has_fma, const std::vector<Expr>& args, F&& f) {
@@ -124,7 +144,10 @@ Expr ExpandCall(const CallNode& n, bool has_fma) {
   const bool f64 = t.code == TypeCode::kFloat && t.bits == 64;
   const bool f32 = t.code == TypeCode::kFloat && t.bits == 32;
   const DataType wide = DataType::Float(64, t.lanes), single = DataType::Float(32, t.lanes);
-  auto apply = [&](MathBuilder& b, const std::vector<Expr>& x) { return Apply(b, n.op, x); };
+  const bool bounded = !f64 && n.op == Intrinsic::k_exp && IsBounded(n.args[0]);
+  auto apply = [&](MathBuilder& b, const std::vector<Expr>& x) {
+    return bounded ? math::ExpOfModest(b, x[0]) : Apply(b, n.op, x);
+  };
   if (f64) return Computed(wide, false, has_fma, n.args, apply);
   if (HasF32(n.op)) return Computed(single, false, has_fma, n.args, apply);
   if (f32) return Computed(wide, true, has_fma, n.args, apply);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exponentials: exp(x) = 2^n exp(r) with r = x - n log(2) in two parts (Cody and Waite, 1980).
 // Logarithms: log(x) = e log(2) + log(m) with m in [sqrt(1/2), sqrt(2)).
+#include <cmath>
+
 #include "tilewright/tir/lower/math_coefficients.h"
 #include "tilewright/tir/lower/math_functions.h"
 
@@ -19,22 +21,33 @@ SplitLn2 Ln2(const MathBuilder& b) {
   return {0x1.63p-1, -0x1.bd0106p-13};
 }
 
-/// x = n log(2) + r with r = head - tail: head is exact, and so are n as a float and as an integer.
+/// x = n log(2) + r with r = head - tail: head is exact, and so are n as a float and as the low bits of
+/// `shifted`.
 struct Reduced {
-  Expr n_float, n, head, tail, r;
+  Expr n_float, shifted, head, tail, r;
 };
 
-/// Adding 1.5 * 2^mantissa rounds to an integer, whose bits are then the low bits of the sum; no conversion
-/// is needed, and a NaN gives some integer instead of an undefined one.
-Reduced RoundToInteger(MathBuilder& b, const Expr& scaled) {
-  const double magic = b.is_f64() ? 0x1.8p52 : 0x1.8p23;
+/// Adding 1.5 * 2^mantissa rounds to an integer, whose bits are then the low bits of the sum, above it
+/// `offset`; no conversion is needed, and a NaN gives some integer instead of an undefined one.
+Reduced RoundToInteger(MathBuilder& b, const Expr& scaled, int offset = 0) {
+  const double magic = (b.is_f64() ? 0x1.8p52 : 0x1.8p23) + offset;
   Expr t = b.Bind(scaled + b.C(magic));
-  const int64_t bits = b.is_f64() ? 0x4338000000000000 : 0x4b400000;
-  return {b.Bind(t - b.C(magic)), b.Bind(b.Bits(t) - b.I(bits)), nullptr, nullptr, nullptr};
+  return {b.Bind(t - b.C(magic)), t, nullptr, nullptr, nullptr};
 }
 
-Reduced Reduce(MathBuilder& b, const Expr& x) {
-  Reduced result = RoundToInteger(b, x * b.C(kLog2E));
+/// n, where the offset is 0.
+Expr Exponent(MathBuilder& b, const Reduced& a) {
+  return b.Bind(b.Bits(a.shifted) - b.I(b.is_f64() ? 0x4338000000000000 : 0x4b400000));
+}
+
+/// 2^(n + offset), where that is a normal number. The bits above n fall off.
+Expr ShiftedPower(MathBuilder& b, const Reduced& a) {
+  const Expr one = b.I(b.exponent_bias() << b.mantissa_bits());
+  return b.FromBits(b.ShiftLeft(b.Bits(a.shifted), b.mantissa_bits()) + one);
+}
+
+Reduced Reduce(MathBuilder& b, const Expr& x, int offset = 0) {
+  Reduced result = RoundToInteger(b, x * b.C(kLog2E), offset);
   const SplitLn2 ln2 = Ln2(b);
   result.head = b.Bind(result.n_float * b.C(-ln2.hi) + x);
   result.tail = b.Bind(result.n_float * b.C(ln2.lo));
@@ -71,13 +84,20 @@ Expr ClampForExp(MathBuilder& b, const Expr& x) {
 
 Expr Exp(MathBuilder& b, const Expr& x, int scale) {
   Reduced a = Reduce(b, ClampForExp(b, x));
-  return Scale(b, ExpCore(b, a), scale ? b.Bind(a.n + b.I(scale)) : a.n);
+  Expr n = Exponent(b, a);
+  return Scale(b, ExpCore(b, a), scale ? b.Bind(n + b.I(scale)) : n);
 }
 
-Pair ExpPair(MathBuilder& b, const Expr& x) {
-  Reduced a = Reduce(b, ClampForExp(b, x));
-  Pair e = b.QuickSum(b.C(1), ExpMinusOne(b, a));
-  return {b.Bind(Scale(b, e.hi, a.n)), b.Bind(Scale(b, e.lo, a.n))};
+Expr ExpOfModest(MathBuilder& b, const Expr& x) {
+  Reduced a = Reduce(b, x);
+  return ExpCore(b, a) * ShiftedPower(b, a);
+}
+
+ScaledExp ExpOfNegative(MathBuilder& b, const Expr& x) {
+  const int offset = b.is_f64() ? 64 : 32;
+  const double least = b.is_f64() ? -750 : -105;
+  Reduced a = Reduce(b, b.Bind(MakeSelect(x < b.C(least), b.C(least), x)), offset);
+  return {b.Bind(ExpCore(b, a) * ShiftedPower(b, a)), b.C(std::ldexp(1.0, -offset))};
 }
 
 Expr Exp2(MathBuilder& b, const Expr& x) {
@@ -85,7 +105,7 @@ Expr Exp2(MathBuilder& b, const Expr& x) {
   Reduced a = RoundToInteger(b, clamped);
   a.head = a.r = b.Bind((clamped - a.n_float) * b.C(1 / kLog2E));
   a.tail = b.C(0);
-  return Scale(b, ExpCore(b, a), a.n);
+  return Scale(b, ExpCore(b, a), Exponent(b, a));
 }
 
 Expr Expm1(MathBuilder& b, const Expr& x) {
@@ -94,32 +114,37 @@ Expr Expm1(MathBuilder& b, const Expr& x) {
   Expr q = b.is_f64() ? b.Polynomial(kExpm164, a.r) : b.Polynomial(kExpm132, a.r);
   Expr p = b.Bind(q * b.Bind(a.r * a.r) - a.tail + a.head);
   // (1 + p) 2^n - 1 = 2 (p s + (s - 1/2)) with s = 2^(n - 1), which does not overflow before the result does.
-  Expr s = b.Bind(b.PowerOfTwo(a.n - b.I(1)));
+  Expr n = Exponent(b, a);
+  Expr s = b.Bind(b.PowerOfTwo(n - b.I(1)));
   Expr r = b.Bind((p * s + (s + b.C(-0.5))) * b.C(2));
   // Around zero the polynomial alone keeps the sign of zero.
-  Expr zero_n = Eq(a.n, b.I(0));
+  Expr zero_n = Eq(n, b.I(0));
   return MakeSelect(zero_n, MakeSelect(Eq(x, b.C(0)), x, p), r);
 }
 
 namespace {
 
-/// x = 2^e m, with f = m - 1 exact.
+/// x = 2^e m, with f = m - 1 exact; n is -e as an integer.
 struct Split {
-  Expr e, f;
+  Expr e, f, n;
 };
 
-Split SplitExponent(MathBuilder& b, const Expr& x) {
+/// `subnormals`: x may be one; n is then that of a multiple of x.
+Split SplitExponent(MathBuilder& b, const Expr& x, bool subnormals = true) {
   const int m = b.mantissa_bits();
-  const double smallest = b.is_f64() ? 0x1p-1022 : 0x1p-126;
-  Expr subnormal = b.Bind(x < b.C(smallest));
-  const double up = b.is_f64() ? 0x1p54 : 0x1p25;
-  Expr normal = b.Bind(MakeSelect(subnormal, x * b.C(up), x));
+  Expr normal = x, scaled = b.C(0);
+  if (subnormals) {
+    Expr subnormal = b.Bind(x < b.C(b.is_f64() ? 0x1p-1022 : 0x1p-126));
+    normal = b.Bind(MakeSelect(subnormal, x * b.C(b.is_f64() ? 0x1p54 : 0x1p25), x));
+    scaled = MakeSelect(subnormal, b.C(b.is_f64() ? -54 : -25), b.C(0));
+  }
   const int64_t root_half = b.is_f64() ? 0x3fe6a09e667f3bcd : 0x3f3504f3;
   Expr bits = b.Bind(b.Bits(normal) - b.I(root_half));
-  Expr e =
-      MakeCast(b.dtype(), b.ShiftRight(bits, m)) + MakeSelect(subnormal, b.C(b.is_f64() ? -54 : -25), b.C(0));
+  Expr n = b.Bind(b.ShiftRight(bits, m));
+  Expr e = MakeCast(b.dtype(), n);
+  if (subnormals) e = e + scaled;
   Expr mantissa = b.FromBits(b.And(bits, b.I((int64_t(1) << m) - 1)) + b.I(root_half));
-  return {b.Bind(e), b.Bind(mantissa - b.C(1))};
+  return {b.Bind(e), b.Bind(mantissa - b.C(1)), b.I(0) - n};
 }
 
 /// The value for arguments that are not positive and finite.
@@ -165,13 +190,18 @@ Expr Log2(MathBuilder& b, const Expr& x) {
   return LogLimits(b, x, b.Bind(s.e + (l.hi * b.C(hi) + low)));
 }
 
+// 2^e log(2) takes u, which is 1 + x rounded; what rounding lost joins f, where it counts in full.
 Expr Log1p(MathBuilder& b, const Expr& x) {
   Expr u = b.Bind(x + b.C(1));
-  // What rounding lost of 1 + x, relative to it.
   Expr rest = b.Bind(x - (u - b.C(1)));
-  Expr lost = MakeSelect(b.C(0) < u && u < b.C(b.is_f64() ? 0x1p54 : 0x1p25), rest / u, b.C(0));
-  Expr r = b.Bind(Log(b, u) + lost);
-  return MakeSelect(Eq(x, b.C(0)), x, r);
+  Split s = SplitExponent(b, u, /*subnormals=*/false);
+  // Nothing is lost where the inverse of 2^e would be subnormal.
+  const Expr least = b.I(1 - b.exponent_bias());
+  Expr down = b.Bind(MakeSelect(s.n < least, least, s.n));
+  Expr f = b.Bind(rest * b.PowerOfTwo(down) + s.f);
+  const SplitLn2 ln2 = Ln2(b);
+  Expr tail = b.Bind(s.e * b.C(ln2.lo) + LogTail(b, f));
+  return MakeSelect(Eq(x, b.C(0)), x, LogLimits(b, u, b.Bind(s.e * b.C(ln2.hi) + (f + tail))));
 }
 
 Pair LogPair(MathBuilder& b, const Expr& x) {

@@ -11,8 +11,13 @@ namespace tilewright::math {
 
 /// exp(x) * 2^scale, for small `scale`.
 Expr Exp(MathBuilder& b, const Expr& x, int scale = 0);
-/// exp(x) and what rounding it lost, where neither overflows.
-Pair ExpPair(MathBuilder& b, const Expr& x);
+/// exp(x) for |x| <= 87; a NaN stays.
+Expr ExpOfModest(MathBuilder& b, const Expr& x);
+/// value * scale = exp(x) for x <= 0, where value is a normal number although exp(x) may not be one.
+struct ScaledExp {
+  Expr value, scale;
+};
+ScaledExp ExpOfNegative(MathBuilder& b, const Expr& x);
 Expr Exp2(MathBuilder& b, const Expr& x);
 Expr Expm1(MathBuilder& b, const Expr& x);
 Expr Log(MathBuilder& b, const Expr& x);

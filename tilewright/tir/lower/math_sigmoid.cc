@@ -14,7 +14,7 @@ Expr Erf32(MathBuilder& b, const Expr& x) {
   Expr a = b.Bind(b.Abs(x));
   Expr z = b.Bind(x * x);
   Expr small = b.Bind(b.Polynomial(kErfSmall32, z) * x + x);
-  Expr large = b.Bind(b.C(1) - Exp(b, b.Bind(b.Polynomial(kErfLarge32, AtMost(b, a, 4)))));
+  Expr large = b.Bind(b.C(1) - ExpOfModest(b, b.Bind(b.Polynomial(kErfLarge32, AtMost(b, a, 4)))));
   return MakeSelect(a < b.C(1), small, b.WithSignOf(large, x));
 }
 
@@ -24,23 +24,22 @@ Expr Erf64(MathBuilder& b, const Expr& x) {
   Expr v = AtMost(b, a, 6);
   Expr t = b.Bind((v - b.C(2)) / (v + b.C(2)));
   Expr scaled = b.Polynomial(kErfLarge64, t) / (b.C(1) + v * b.C(2));
-  Expr large = b.Bind(b.C(1) - Exp(b, b.Bind(v * v * b.C(-1))) * scaled);
+  Expr large = b.Bind(b.C(1) - ExpOfModest(b, b.Bind(v * v * b.C(-1))) * scaled);
   return MakeSelect(a < b.C(1), small, b.WithSignOf(large, x));
 }
 
 }  // namespace
 
 // With e = exp(-|x|), which cannot overflow where the result has not yet vanished: 1 / (1 + e), or e / (1 +
-// e) for x < 0. What rounding did to e and to the denominator corrects the quotient; the inverse that this
-// takes is the quotient itself, or 1 less the quotient.
+// e) for x < 0, where e has an error of its own: what rounding did to the denominator corrects the quotient.
 Expr Sigmoid(MathBuilder& b, const Expr& x) {
-  Pair e = ExpPair(b, b.Bind(b.Abs(x) * b.C(-1)));
-  Expr d = b.Bind(e.hi + b.C(1));
-  Expr d_excess = b.Bind(d - b.C(1) - e.hi - e.lo);
+  ScaledExp scaled = ExpOfNegative(b, b.Bind(b.Abs(x) * b.C(-1)));
+  Expr e = b.Bind(scaled.value * scaled.scale);
+  Expr d = b.Bind(scaled.value * scaled.scale + b.C(1));
+  Expr d_excess = b.Bind(d - b.C(1) - e);
   Expr negative = b.Bind(x < b.C(0));
-  Expr quotient = b.Bind(MakeSelect(negative, e.hi, b.C(1)) / d);
-  Expr lost = b.Bind(quotient * d_excess + MakeSelect(negative, e.lo, b.C(0)));
-  return lost * MakeSelect(negative, b.C(1) - quotient, quotient) + quotient;
+  Expr quotient = b.Bind(MakeSelect(negative, e, b.C(1)) / d);
+  return MakeSelect(negative, quotient * d_excess + quotient, quotient);
 }
 
 Expr Tanh(MathBuilder& b, const Expr& x) {
@@ -53,7 +52,7 @@ Expr Tanh(MathBuilder& b, const Expr& x) {
   }
   Expr z = b.Bind(x * x);
   Expr small = b.Polynomial(kTanh32, z) * z * a + a;
-  Expr large = b.C(1) - b.C(2) / (Exp(b, twice) + b.C(1));
+  Expr large = b.C(1) - b.C(2) / (ExpOfModest(b, twice) + b.C(1));
   return b.WithSignOf(b.Bind(MakeSelect(a < b.C(0.625), small, large)), x);
 }
 
