@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/target/known.h"
 
+#include <sstream>
 #include <string>
 
 #include "tilewright/target/code_generator.h"
@@ -70,6 +71,14 @@ CodeGenerator CodeGeneratorOf(const Target& target) {
 bool HasFeature(const Target& target, std::string_view feature) {
   const std::string padded = "," + target.features + ",";
   return padded.find(",+" + std::string(feature) + ",") != std::string::npos;
+}
+
+bool IncludesFeatures(const Target& target, const Target& other) {
+  std::istringstream stream(other.features);
+  for (std::string feature; std::getline(stream, feature, ',');) {
+    if (feature.starts_with('+') && !HasFeature(target, feature.substr(1))) return false;
+  }
+  return true;
 }
 
 void DeriveVectorFacts(Target& target) {

@@ -25,5 +25,7 @@ void DeriveVectorFacts(Target& target);
 
 /// Whether the feature string switches the feature on.
 bool HasFeature(const Target& target, std::string_view feature);
+/// Whether it switches on all that `other` switches on.
+bool IncludesFeatures(const Target& target, const Target& other);
 
 }  // namespace tilewright

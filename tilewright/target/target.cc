@@ -3,12 +3,15 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <functional>
 #include <utility>
 
 #include "tilewright/support/error.h"
 #include "tilewright/target/host.h"
 #include "tilewright/target/known.h"
+#include "tilewright/target/target_fields.h"
+#include "tilewright/target/target_file.h"
 
 namespace tilewright {
 
@@ -44,6 +47,16 @@ int64_t ParseNumber(const std::string& key, const std::string& value, int64_t mi
   return number;
 }
 
+/// Cycles, not necessarily whole.
+double ParseCycles(const std::string& key, const std::string& value) {
+  constexpr double kMost = 1e6;
+  double number = 0;
+  auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+  if (error != std::errc() || end != value.data() + value.size() || !(number >= 0 && number <= kMost))
+    FailValue(key, value, fmt::format("a number from 0 to {}", kMost));
+  return number;
+}
+
 bool ParseBool(const std::string& key, const std::string& value) {
   if (value != "0" && value != "1") FailValue(key, value, "0 or 1");
   return value == "1";
@@ -56,10 +69,12 @@ std::vector<CacheLevel> ParseCaches(const std::string& value) {
   if (value.empty()) return caches;
   for (const std::string& part : Split(value, ':')) {
     const auto fields = Split(part, '/');
-    if (fields.size() != 3) FailValue("caches", value, "BYTES/LINE/SHARING for each level, separated by ':'");
+    if (fields.size() != 3 && fields.size() != 4)
+      FailValue("caches", value, "BYTES/LINE/SHARING[/CYCLES] for each level, separated by ':'");
     caches.push_back({ParseNumber("caches", fields[0], 0, kMaxBytes),
                       int(ParseNumber("caches", fields[1], 1, 4096)),
-                      int(ParseNumber("caches", fields[2], 1, 1 << 16))});
+                      int(ParseNumber("caches", fields[2], 1, 1 << 16)),
+                      fields.size() == 4 ? ParseCycles("caches", fields[3]) : 0});
   }
   return caches;
 }
@@ -94,6 +109,10 @@ Field BoolField(const char* key, bool Target::* member) {
   return {key, [=](const Target& t) { return std::string(t.*member ? "1" : "0"); },
           [=](Target& t, const std::string& v) { t.*member = ParseBool(key, v); }};
 }
+Field CyclesField(const char* key, double Target::* member) {
+  return {key, [=](const Target& t) { return fmt::format("{}", t.*member); },
+          [=](Target& t, const std::string& v) { t.*member = ParseCycles(key, v); }};
+}
 Field TextField(const char* key, std::string Target::* member) {
   return {key, [=](const Target& t) { return t.*member; },
           [=](Target& t, const std::string& v) { t.*member = v; }};
@@ -109,15 +128,19 @@ const std::vector<Field>& Fields() {
       NumberField("vector_registers", &Target::vector_registers, 4096),
       BoolField("fma", &Target::has_fma),
       NumberField("fma_per_cycle", &Target::fma_per_cycle, 64),
+      NumberField("fma_latency", &Target::fma_latency, 64),
+      NumberField("clock_mhz", &Target::clock_mhz, 100000),
       BoolField("masked_memory", &Target::has_masked_memory),
       BoolField("dot_u8s8", &Target::has_dot_u8s8),
       BoolField("dot_bf16", &Target::has_dot_bf16),
       NumberField("cores", &Target::cores, 1 << 16),
+      NumberField("launch_cycles", &Target::launch_cycles, 1 << 30),
+      CyclesField("memory_line_cycles", &Target::memory_line_cycles),
       {"caches",
        [](const Target& t) {
          std::vector<std::string> parts;
          for (const CacheLevel& c : t.caches)
-           parts.push_back(fmt::format("{}/{}/{}", c.bytes, c.line_bytes, c.shared_by));
+           parts.push_back(fmt::format("{}/{}/{}/{}", c.bytes, c.line_bytes, c.shared_by, c.line_cycles));
          return Joined(parts, ":");
        },
        [](Target& t, const std::string& v) { t.caches = ParseCaches(v); }},
@@ -138,7 +161,9 @@ const std::vector<Field>& Fields() {
   return fields;
 }
 
-void SetField(Target& target, const std::string& key, const std::string& value) {
+}  // namespace
+
+void SetTargetField(Target& target, const std::string& key, const std::string& value) {
   for (const Field& field : Fields()) {
     if (key != field.key) continue;
     field.parse(target, value);
@@ -149,6 +174,14 @@ void SetField(Target& target, const std::string& key, const std::string& value) 
   throw Error("TW1102", fmt::format("target: unknown property '{}'", key), "",
               {"known properties: " + Joined(keys, ", ")});
 }
+
+std::string TargetField(const Target& target, std::string_view key) {
+  const auto field = std::ranges::find(Fields(), key, &Field::key);
+  TW_CHECK(field != Fields().end(), "a target has no property '{}'", key);
+  return field->print(target);
+}
+
+namespace {
 
 std::pair<std::string, std::string> KeyAndValue(const std::string& pair) {
   const size_t equals = pair.find('=');
@@ -191,7 +224,7 @@ Target FromDescription(const std::string& text) {
   for (const std::string& pair : Split(text, ' ')) {
     if (pair.empty()) continue;
     auto [key, value] = KeyAndValue(pair);
-    SetField(target, key, value);
+    SetTargetField(target, key, value);
   }
   if (target.triple.empty())
     throw Error("TW1104", "target: the description has no triple", "", {"set triple=, or start from a name"});
@@ -242,18 +275,22 @@ Target Target::Parse(const std::string& text) {
   if (parts[0] == "host") {
     target = Host();
   } else if (!FindKnownTarget(parts[0], target)) {
-    throw Error("TW1101", fmt::format("unknown target '{}'", parts[0]), "",
-                {"known targets: " + Joined(KnownTargetNames(), ", "),
-                 "overrides follow the name, as in x86-64-v3,cores=8"});
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(parts[0], error)) {
+      throw Error("TW1101", fmt::format("unknown target '{}'", parts[0]), "",
+                  {"it is no file, and known targets are " + Joined(KnownTargetNames(), ", "),
+                   "overrides follow the name, as in x86-64-v3,cores=8"});
+    }
+    target = ReadTargetFile(parts[0]);
   }
   const auto overrides = Overrides(parts);
   for (const auto& [key, value] : overrides) {
     if (key != "features" && key != "triple") continue;
-    SetField(target, key, key == "features" ? WithFeatures(target.features, value) : value);
+    SetTargetField(target, key, key == "features" ? WithFeatures(target.features, value) : value);
     DeriveVectorFacts(target);
   }
   for (const auto& [key, value] : overrides) {
-    if (key != "features" && key != "triple") SetField(target, key, value);
+    if (key != "features" && key != "triple") SetTargetField(target, key, value);
   }
   return target;
 }
@@ -269,9 +306,7 @@ Target Target::Host() {
   for (const char* level : {"x86-64-v2", "x86-64-v3", "x86-64-v4"}) {
     Target known;
     FindKnownTarget(level, known);
-    bool all = true;
-    for (const std::string& f : Split(known.features, ',')) all &= HasFeature(target, f.substr(1));
-    if (all) target.cpu = level;
+    if (IncludesFeatures(target, known)) target.cpu = level;
   }
   target.fma_per_cycle = DetectX86FmaPerCycle();
 #elif defined(__aarch64__)
@@ -287,6 +322,12 @@ Target Target::Host() {
   } else if (target.caches.empty()) {
     target.caches = {{32 << 10, 64, 1}, {512 << 10, 64, 1}};
   }
+  // As calibrate measured them on a server with AVX-512 (docs/targets.md); others are not known.
+  constexpr double kReadCycles[] = {0.63, 1.3, 6};
+  for (size_t i = 0; target.vector_bytes == 64 && i < std::min(std::size(kReadCycles), target.caches.size());
+       ++i)
+    target.caches[i].line_cycles = kReadCycles[i];
+  if (target.vector_bytes == 64) target.memory_line_cycles = 16;
   return target;
 }
 

@@ -14,6 +14,8 @@ struct CacheLevel {
   int64_t bytes = 0;  ///< capacity
   int line_bytes = 64;
   int shared_by = 1;  ///< number of cores that share one instance
+  /// Cycles between lines that a core reads from it while all others do so, too; 0: not known.
+  double line_cycles = 0;
 };
 
 /// A memory scope that buffers may live in.
@@ -41,14 +43,22 @@ struct Target {
   std::vector<MemoryScope> scopes;
   bool sanitize_address = false;  ///< instrument generated kernels
 
+  // What `tilewright calibrate` measures, beside the cycles of caches.
+  int fma_latency = 4;      ///< cycles until the result of a multiply-add can be used
+  int clock_mhz = 2150;     ///< under multiply-adds on all cores
+  int launch_cycles = 512;  ///< from the launch of a kernel on all cores until all are done
+  /// Cycles between lines that a core reads from memory while all others do so, too.
+  double memory_line_cycles = 9;
+
   int VectorLanes(int element_bytes) const { return vector_bytes / element_bytes; }
   /// Capacity of a cache level (1-based) that one core may count on.
   int64_t CacheBytes(int level) const;
 
   /// One line of "key=value" pairs that Parse reads back.
   std::string ToString() const;
-  /// A name ("host", "x86-64-v2", "x86-64-v3", "x86-64-v4", a triple such as "aarch64-linux-gnu") optionally
-  /// followed by overrides ",key=value"; or the output of ToString. Throws Error TW1101 with the known names.
+  /// A name ("host", "x86-64-v2", "x86-64-v3", "x86-64-v4", a triple such as "aarch64-linux-gnu"), or the
+  /// path of a file (target/target_file.h), optionally followed by overrides ",key=value"; or the output of
+  /// ToString. Throws Error TW1101 with the known names.
   static Target Parse(const std::string& text);
   /// The machine that this process runs on, fully described.
   static Target Host();

@@ -11,10 +11,12 @@
 #include "tilewright/target/code_generator.h"
 #include "tilewright/target/host.h"
 #include "tilewright/target/known.h"
+#include "tilewright/target/target_file.h"
 
 namespace tilewright {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 std::string ErrorOf(const std::string& text) {
@@ -114,6 +116,93 @@ TEST(Target, Errors) {
   EXPECT_THAT(ErrorOf("x86-64-v3,caches=12"), HasSubstr("TW1103"));
   EXPECT_THAT(ErrorOf("x86-64-v3,sanitize=maybe"), HasSubstr("address or none"));
   EXPECT_THAT(ErrorOf("name=x cpu=y"), HasSubstr("TW1104"));
+}
+
+/// A file that holds the target, with one line in place of the one that begins like it.
+std::string WithLine(const std::string& line, const std::string& key) {
+  std::string text = TargetFileText(Target::Parse("x86-64-v3,caches=32768/64/1/0.6:524288/64/1/2.5"), {});
+  const size_t begin = text.find(key), end = text.find('\n', begin);
+  return text.replace(begin, end - begin, line);
+}
+
+std::string FileErrorOf(const std::string& text) {
+  try {
+    ParseTargetFile(text, "some.target");
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+TEST(TargetFile, RoundTrips) {
+  Target target = Target::Parse("x86-64-v3,caches=32768/64/1/0.6:524288/64/1/2.5,clock_mhz=3100,cores=6");
+  target.memory_line_cycles = 12.25, target.launch_cycles = 777;
+  const std::string text = TargetFileText(target, {"measured", "by hand"});
+  EXPECT_THAT(text, HasSubstr("# measured\n# by hand\n"));
+  EXPECT_EQ(ParseTargetFile(text, "some.target").ToString(), target.ToString());
+  EXPECT_EQ(ParseTargetFile("# first\n\n" + text + "\n# last", "some.target").ToString(), target.ToString());
+}
+
+TEST(TargetFile, IsATargetByItsPath) {
+  const std::string path = testing::TempDir() + "/machine.target";
+  const Target target = Target::Parse("x86-64-v3,caches=32768/64/1/0.6:524288/64/1/2.5");
+  std::ofstream(path) << TargetFileText(target, {});
+  EXPECT_EQ(Target::Parse(path).ToString(), target.ToString());
+  const std::vector<Target> list = ParseTargets("x86-64-v2," + path + ",cores=3,features=-movbe");
+  ASSERT_EQ(list.size(), 2u);
+  EXPECT_EQ(list[1].cores, 3);
+  EXPECT_TRUE(list[1].features.ends_with(",-movbe"));
+  std::filesystem::remove(path);
+  EXPECT_THAT(ErrorOf(path), HasSubstr("TW1101"));
+}
+
+TEST(TargetFile, VectorFactsFollowFromFeatures) {
+  const Target t =
+      ParseTargetFile(WithLine("features = +avx512f,+avx512vl,+avx512bw,+avx512dq", "features"), "x");
+  EXPECT_EQ(t.vector_bytes, 64);
+  EXPECT_EQ(t.vector_registers, 32);
+  EXPECT_THAT(FileErrorOf(WithLine("vector_bytes = 64", "cpu")), HasSubstr("TW1102"));
+}
+
+TEST(TargetFile, RefusesWhatIsNone) {
+  const std::string good = WithLine("cores = 4", "cores");
+  ASSERT_EQ(FileErrorOf(good), "no error");
+  for (size_t n = 0; n + 1 < good.size(); ++n) {
+    EXPECT_THAT(FileErrorOf(good.substr(0, n)), HasSubstr("error[TW11")) << n;
+  }
+  EXPECT_THAT(FileErrorOf(good + "cores = 2"), HasSubstr("behind the line 'end'"));
+  EXPECT_THAT(FileErrorOf(WithLine("tilewright-target 2", "tilewright-target")),
+              HasSubstr("version '2' is not known"));
+  EXPECT_THAT(FileErrorOf(WithLine("tilewright-target", "tilewright-target")),
+              HasSubstr("no target description"));
+  EXPECT_THAT(FileErrorOf("\x7f"
+                          "ELF"),
+              HasSubstr("TW1106"));
+  EXPECT_THAT(FileErrorOf(good + std::string(1, '\0')), HasSubstr("TW1106"));
+  EXPECT_THAT(FileErrorOf(std::string(2 << 20, ' ')), HasSubstr("TW1106"));
+}
+
+TEST(TargetFile, NamesTheLineThatIsWrong) {
+  EXPECT_THAT(
+      FileErrorOf(WithLine("colour = red", "cores")),
+      AllOf(HasSubstr("TW1102"), HasSubstr("unknown property 'colour'"), HasSubstr("some.target, line ")));
+  EXPECT_THAT(FileErrorOf(WithLine("cores = many", "cores")), AllOf(HasSubstr("TW1103"), HasSubstr("line ")));
+  EXPECT_THAT(FileErrorOf(WithLine("cores = 0", "cores")), HasSubstr("TW1103"));
+  EXPECT_THAT(FileErrorOf(WithLine("cores", "cores")), HasSubstr("not KEY = VALUE"));
+  EXPECT_THAT(FileErrorOf(WithLine("cores = 2\ncores = 2", "cores")), HasSubstr("'cores' is there twice"));
+  EXPECT_THAT(FileErrorOf(WithLine("", "cores")), HasSubstr("'cores' is missing"));
+  EXPECT_THAT(FileErrorOf(WithLine("cpu = a b", "cpu")), HasSubstr("characters"));
+  EXPECT_THAT(FileErrorOf(WithLine("triple = vax-dec-vms", "triple")), HasSubstr("no known target"));
+  EXPECT_THAT(FileErrorOf(WithLine("clock_mhz = 50000", "clock_mhz")), HasSubstr("TW1106"));
+  for (const char* value : {"0", "-1", "nan", "inf", "1e9", "3x", ""}) {
+    EXPECT_THAT(FileErrorOf(WithLine(std::string("memory_line_cycles = ") + value, "memory_line")),
+                HasSubstr("error[TW110"))
+        << value;
+  }
+  for (const char* value : {"", "32768/64/1/1:16384/64/1/2", "32768/64/1:65536/64/1", "1/64/1/1:2/64/1/2"}) {
+    EXPECT_THAT(FileErrorOf(WithLine(std::string("caches = ") + value, "caches")), HasSubstr("error[TW110"))
+        << value;
+  }
 }
 
 TEST(Host, IsPlausible) {
