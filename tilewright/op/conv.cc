@@ -214,6 +214,19 @@ double DirectCycles(const TensorType& x, const TensorType& w, const std::vector<
                                target);
 }
 
+/// Puts cycles for what costs are in proportion to, where the model knows the shape.
+void PredictDirect(const InferContext& ctx, const Target& target, std::vector<Candidate>& candidates) {
+  Candidate& blocked = candidates.back();
+  if (ctx.Attr<ConvAttrs>().groups != 1 || ctx.Input(0).rank() != 4 || blocked.result_layout.natural())
+    return;
+  const int64_t block = blocked.result_layout.BlockOf(1);
+  const double cycles =
+      DirectCycles(ctx.Input(0), ctx.Input(1), InferConv(ctx)[0].tensor()->shape, block, target);
+  if (cycles <= 1) return;
+  candidates.front().cost *= cycles * double(block);
+  blocked.cost = cycles;
+}
+
 /// Winograd's algorithm beside the direct one, where it applies; costs by the same model.
 void AddWinograd(const InferContext& ctx, const ChoiceContext& choice, std::vector<Candidate>& candidates) {
   const auto& attrs = ctx.Attr<ConvAttrs>();
@@ -227,10 +240,7 @@ void AddWinograd(const InferContext& ctx, const ChoiceContext& choice, std::vect
   if (direct.result_layout.natural() || !choice.IsConstant(1)) return;
   const int64_t in = direct.arg_layouts[0].BlockOf(1), out = direct.result_layout.BlockOf(1);
   const std::vector<Expr> result = InferConv(ctx)[0].tensor()->shape;
-  const double cycles = DirectCycles(x, w, result, out, choice.target);
-  if (in <= 1 || cycles == 0) return;
-  candidates.front().cost = cycles * double(out);
-  direct.cost = cycles;
+  if (in <= 1 || direct.cost <= 1) return;
   for (Candidate& c : WinogradCandidates({x, w, attrs.pads, result, in, out}, choice))
     candidates.push_back(std::move(c));
 }
@@ -276,7 +286,10 @@ std::vector<Candidate> ConvCandidates(const InferContext& ctx, const ChoiceConte
   if (factors && attrs.groups > 1 && ctx.Input(0).layout.natural()) return {{"natural", {}, Layout(), 1.0}};
   std::vector<Candidate> candidates = BlockedCandidates(ctx.Input(0), ctx.Input(1).shape[0], attrs.groups,
                                                         choice.target, SumType(ctx, attrs.wide));
-  if (!attrs.wide) candidates.front().cost = NaturalCost(ctx, choice.target);
+  if (!attrs.wide) {
+    candidates.front().cost = NaturalCost(ctx, choice.target);
+    PredictDirect(ctx, choice.target, candidates);
+  }
   const auto on_unit = attrs.wide ? ProductOnUnit(ctx, choice.target) : std::nullopt;
   if (on_unit && on_unit->chunk > choice.target.VectorLanes(4))
     candidates.back().arg_layouts = {Layout::Blocked(4, 1, on_unit->chunk)};

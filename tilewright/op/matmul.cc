@@ -166,8 +166,10 @@ te::Tensor ProductOfChains(const LowerContext& ctx, const MatMulAttrs& attrs, co
 
 std::vector<te::Tensor> LowerMatMul(const LowerContext& ctx) {
   const auto& attrs = ctx.Attr<MatMulAttrs>();
-  const Expr k = DimsOf(ctx.InputType(0).shape, ctx.InputType(1).shape, attrs).ka;
-  const int64_t run = RunLength(AsInt(k).value_or(0), 1, 1);
+  const MatMulDims dims = DimsOf(ctx.InputType(0).shape, ctx.InputType(1).shape, attrs);
+  const Expr& k = dims.ka;
+  // A product with one column is a reduction along rows, in which each lane of vectors is a run.
+  const int64_t run = IsInt(dims.n, 1) ? AsInt(k).value_or(0) : RunLength(AsInt(k).value_or(0), 1, 1);
   const DataType result = ctx.OutputType().dtype;
   const bool rounds = ComputeType(result) != result;
   // Arguments of 16 bits round more than long chains of f32 do.

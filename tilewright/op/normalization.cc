@@ -67,10 +67,12 @@ class Statistics {
 Expr ReadWide(const LowerContext& ctx, const Indices& i) { return ToCompute(ctx.Read(0, i)); }
 
 /// e^x for x <= 0, with 0 for what is no normal number: beside the largest addend of the sum, 1, that is
-/// nothing, and arithmetic on subnormal numbers takes a hundred cycles where masked elements are many.
+/// nothing, and arithmetic on subnormal numbers takes a hundred cycles where masked elements are many. The
+/// bounds save what exp does for arguments beyond.
 Expr ExpOrZero(const Expr& x) {
   const Expr least = MakeConst(x.dtype(), x.dtype().bits == 64 ? -708.0 : -87.0);
-  return MakeSelect(x < least, MakeConst(x.dtype(), 0.0), MakeCall(Intrinsic::k_exp, {Max(x, least)}));
+  const Expr zero = MakeConst(x.dtype(), 0.0);
+  return MakeSelect(x < least, zero, MakeCall(Intrinsic::k_exp, {Min(Max(x, least), zero)}));
 }
 
 /// e^(x - max), and its sum, as stages.

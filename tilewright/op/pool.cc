@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pooling over spatial windows of x [N, C, spatial...].
+#include "tilewright/op/pool_lines.h"
 #include "tilewright/op/window.h"
 
 namespace tilewright {
@@ -90,6 +91,9 @@ std::optional<ArgumentBorder> AveragePoolBorder(const InferContext& ctx) {
 
 std::vector<te::Tensor> LowerMaxPool(const LowerContext& ctx) {
   Window window = WindowOf(ctx.Attr<PoolAttrs>());
+  const PoolFold largest{[](const Expr& a, const Expr& b) { return Max(a, b); },
+                         [](const Expr& x) { return x; }, MinValue(ctx.InputType(0).dtype)};
+  if (auto result = PoolByLines(ctx, window, largest, "")) return {*result};
   auto read = PaddedRead(ctx, window, MinValue(ctx.InputType(0).dtype));
   return {ctx.Compute([&](const Indices& o) { return WindowBody(window, o, te::Combiner::kMax, read); }, 0,
                       PoolRule(ctx))};
@@ -122,17 +126,25 @@ bool CountsAll(const LowerContext& ctx, const PoolAttrs& attrs, const Window& wi
   return true;
 }
 
+/// The sum of f(element) over each window, as a stage.
+te::Tensor SumOfWindow(const LowerContext& ctx, const Window& window,
+                       const std::function<Expr(const Expr&)>& f) {
+  const DataType t = ctx.InputType(0).dtype;
+  const PoolFold sum{[](const Expr& a, const Expr& b) { return a + b; }, f, MakeConst(ComputeType(t), 0)};
+  if (auto result = PoolByLines(ctx, window, sum, ".sum")) return *result;
+  auto read = PaddedRead(ctx, window, MakeConst(t, 0));
+  return ctx.Compute(
+      [&](const Indices& o) {
+        return WindowBody(window, o, te::Combiner::kSum, [&](const Indices& i) { return f(read(i)); });
+      },
+      0, PoolRule(ctx), ".sum");
+}
+
 std::vector<te::Tensor> LowerAveragePool(const LowerContext& ctx) {
   const auto& attrs = ctx.Attr<PoolAttrs>();
   const auto& x = ctx.InputType(0);
   Window window = WindowOf(attrs);
-  auto read = PaddedRead(ctx, window, MakeConst(x.dtype, 0));
-  te::Tensor total = ctx.Compute(
-      [&](const Indices& o) {
-        return WindowBody(window, o, te::Combiner::kSum,
-                          [&](const Indices& i) { return ToCompute(read(i)); });
-      },
-      0, PoolRule(ctx), ".sum");
+  te::Tensor total = SumOfWindow(ctx, window, [](const Expr& v) { return ToCompute(v); });
   const bool counts_all = CountsAll(ctx, attrs, window);
   return {ctx.Compute([&](const Indices& o) {
     Expr sum = AtLogical(ctx, total, o), count(1);
@@ -148,16 +160,12 @@ std::vector<te::Tensor> LowerLpPool(const LowerContext& ctx) {
   const auto& attrs = ctx.Attr<PoolAttrs>();
   const auto& x = ctx.InputType(0);
   Window window = WindowOf(attrs);
-  auto read = PaddedRead(ctx, window, MakeConst(x.dtype, 0));
-  auto power = [&](const Indices& i) {
-    Expr v = ToCompute(read(i));
+  te::Tensor total = SumOfWindow(ctx, window, [&](const Expr& element) {
+    Expr v = ToCompute(element);
     if (attrs.p == 2) return v * v;
     Expr magnitude = MakeCall(Intrinsic::k_abs, {v});
     return attrs.p == 1 ? magnitude : MakeCall(Intrinsic::k_pow, {magnitude, ConstLike(v, attrs.p)});
-  };
-  te::Tensor total =
-      ctx.Compute([&](const Indices& o) { return WindowBody(window, o, te::Combiner::kSum, power); }, 0,
-                  PoolRule(ctx), ".sum");
+  });
   return {ctx.Compute([&](const Indices& o) {
     Expr sum = AtLogical(ctx, total, o);
     if (attrs.p == 2) {

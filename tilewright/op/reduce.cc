@@ -134,6 +134,8 @@ OpDef ReduceOp(std::string name, std::string doc, te::Combiner combiner, te::Com
     return LowerReduce(ctx, ctx.InputType(0).dtype.is_bool() ? of_bool : combiner, finish);
   };
   def.pattern = FusePattern::kReduction;
+  // Over the places of a map: channels stay in blocks.
+  def.follows_input_layout = true;
   def.gradient = std::move(gradient);
   return def;
 }

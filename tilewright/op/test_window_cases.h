@@ -130,6 +130,50 @@ inline std::vector<OpCase> ConvCases() {
   };
 }
 
+/// Columns of a transposed convolution on an image of two axes, to 3 filters.
+inline OpCase ColumnsCaseOf(std::string name, TestIndex image, TestIndex result, TestIndex kernel,
+                            TestIndex strides, TestIndex pads, bool places_first, bool bias = false) {
+  const int64_t filters = 3, columns = filters * kernel[0] * kernel[1], places = image[0] * image[1];
+  const TestIndex shape = places_first ? TestIndex{2, places, columns} : TestIndex{2, columns, places};
+  OpCase c{std::move(name),
+           "ColumnsToImage",
+           {{kF32, shape}},
+           {{"filters", filters},
+            {"image", image},
+            {"result", result},
+            {"kernel", kernel},
+            {"strides", strides},
+            {"pads", pads},
+            {"places_first", places_first}},
+           {2, filters, result[0], result[1]},
+           {}};
+  if (bias) c.inputs.push_back({kF32, {filters}});
+  c.expected = {[=](const TestArrays& in, const TestIndex& i) {
+    double y = bias ? At(in[1], {i[1]}) : 0;
+    ForEachIndex(kernel, [&](const TestIndex& k) {
+      int64_t place = 0;
+      for (size_t d = 0; d < 2; ++d) {
+        const int64_t from = i[d + 2] + pads[d] - k[d];
+        if (from < 0 || from % strides[d] || from / strides[d] >= image[d]) return;
+        place = place * image[d] + from / strides[d];
+      }
+      const int64_t column = (i[1] * kernel[0] + k[0]) * kernel[1] + k[1];
+      y += At(in[0], places_first ? TestIndex{i[0], place, column} : TestIndex{i[0], column, place});
+    });
+    return y;
+  }};
+  return c;
+}
+
+inline std::vector<OpCase> ColumnsCases() {
+  return {
+      ColumnsCaseOf("plain", {3, 4}, {5, 6}, {3, 3}, {1, 1}, {0, 0}, false),
+      ColumnsCaseOf("strides", {3, 4}, {6, 7}, {3, 2}, {2, 2}, {1, 0}, false, true),
+      ColumnsCaseOf("apart", {2, 3}, {4, 8}, {1, 2}, {3, 3}, {0, 0}, true),
+      ColumnsCaseOf("one_place", {1, 1}, {4, 5}, {4, 5}, {1, 1}, {0, 0}, true, true),
+  };
+}
+
 struct TestPool {
   TestWindow window;
   bool ceil_mode = false, count_include_pad = false;
@@ -211,6 +255,10 @@ inline std::vector<OpCase> PoolCases() {
     cases.push_back(PoolCase("dilated", op, {kF32, {1, 2, 6, 6}}, dilated));
     cases.push_back(PoolCase("line", op, {kF32, {1, 3, 11}}, {SameWindow(1, 3, 2, 1, 1)}));
     cases.push_back(PoolCase("volume", op, {kF32, {2, 3, 4, 4, 4}}, {SameWindow(3, 2, 2, 1, 0)}));
+    cases.push_back(PoolCase("wide", op, {kF32, {1, 2, 9, 37}}, {SameWindow(2, 4, 1, 1, 1)}));
+    cases.push_back(PoolCase("wide_strides", op, {kF32, {1, 2, 13, 45}}, {SameWindow(2, 5, 3, 1, 2)}));
+    cases.push_back(PoolCase("column", op, {kF32, {1, 2, 21, 1}}, {SameWindow(2, 5, 1, 1, 2)}));
+    cases.push_back(PoolCase("beyond", op, {kF32, {1, 3, 2, 2}}, {SameWindow(2, 7, 4, 1, 3)}));
     cases.push_back(PoolCase("blocked", op, {kF32, {1, 32, 6, 6}}, padded));
   }
   cases.push_back(PoolCase("ceil_with_pad", "AveragePool", {kF32, {1, 2, 8, 9}}, both));
@@ -314,7 +362,7 @@ inline std::vector<OpCase> WindowCases() {
       ResampleCase("area", kF32, {2, 16}, 1, 3, 7),        ResampleCase("f16", kF16, {1, 3, 5}, 2, 8, 2),
       ResampleCase("f64", kF64, {2, 5}, 0, 3, 2),
   };
-  for (auto list : {ConvCases, PoolCases, GridCases}) {
+  for (auto list : {ConvCases, ColumnsCases, PoolCases, GridCases}) {
     for (OpCase& c : list()) all.push_back(std::move(c));
   }
   return all;

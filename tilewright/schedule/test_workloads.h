@@ -26,6 +26,16 @@ inline PrimFunc MatmulRelu(int64_t m, int64_t n, int64_t k) {
   return te::CreatePrimFunc("matmul_relu", {a, b}, {d});
 }
 
+/// C = A B, block C of the rule for products.
+inline PrimFunc ProductByRule(int64_t m, int64_t n, int64_t k) {
+  te::Tensor a = te::Placeholder("A", kF32, {m, k}), b = te::Placeholder("B", kF32, {k, n});
+  const IterVar r = te::ReduceAxis(k, "k");
+  te::Tensor c =
+      te::Compute("C", {m, n}, [&](auto& i) { return te::Sum(a({i[0], r.var}) * b({r.var, i[1]}), {r}); },
+                  {{"rule", std::string("matmul")}});
+  return te::CreatePrimFunc("product", {a, b}, {c});
+}
+
 /// 3x3 convolution of [channels, size, size] with zero padding, blocks Pad, Conv, Out (adds a bias).
 inline PrimFunc PaddedConv(int64_t in, int64_t out, int64_t size, int64_t stride) {
   te::Tensor x = te::Placeholder("X", kF32, {in, size, size}),

@@ -43,9 +43,27 @@ bool ScheduleWinograd(Schedule& s, const BlockRef& products, const RuleContext& 
 /// Schedules the transform of filters: in a prepare function, or where filters are not constant.
 void ScheduleWinogradFilters(Schedule& s, const BlockRef& filters, const RuleContext& context);
 
+/// Schedules a pooling in natural order, of which `line` is the stage that folds across lines: line by line.
+void SchedulePoolLine(Schedule& s, const BlockRef& line, const RuleContext& context);
+
 /// Divides a block that copies inside of a border into one that fills the border, scheduled here, and the
 /// copy, which is then plain work, or the tail of the block that it copies from.
 void ScheduleBorder(Schedule& s, const BlockRef& border);
+
+// ---- What rules say of themselves, where RuleContext has an explanation.
+
+/// That a rule took a block; or, with a reason, that it left it alone.
+void ExplainRule(const RuleContext& context, const BlockRef& block, const std::string& rule,
+                 const std::string& left_because = {});
+/// A decision that a fact made.
+void ExplainFact(const RuleContext& context, const std::string& about, const std::string& fact);
+/// A decision by predicted time; of many options the best are kept.
+void ExplainOptions(const RuleContext& context, const std::string& about, const std::string& reason,
+                    std::vector<ExplainedOption> options);
+/// A tile chosen by ChooseTile for a space that there is `repeats` times; `units` of equal work go to
+/// threads. Adds the predicted time of all of it.
+void ExplainTile(const RuleContext& context, const TileSpace& space, const RegisterTile& tile,
+                 int64_t repeats, int64_t units);
 
 // ---- What rules share.
 
@@ -74,6 +92,7 @@ struct TileBlocks {
 TileBlocks IsolateProduct(Schedule& s, const BlockRef& product);
 /// Computes the product, and the total of its runs, under the loop over the tail's tiles.
 void ComputeAtTile(Schedule& s, const TileBlocks& blocks, const LoopRef& tiles, int64_t lanes);
+
 // ---- Products for a matrix unit (cpu_tiles.cc).
 
 /// How many elements one register of the unit takes, and the registers that are sums of one block of the
@@ -95,14 +114,20 @@ std::vector<LoopRef> SplitDepth(Schedule& s, const LoopRef& depth, const UnitTil
 /// Makes one instruction of the loops, outermost first.
 void AnnotateTile(Schedule& s, const std::vector<LoopRef>& loops);
 
-/// Work below this many elements is not worth waking another thread: a fork and join costs about as much as a
-/// core does in a few microseconds, some ten thousand vector elements.
+/// Work below this many elements is not worth a launch on several threads, by what that costs.
 int64_t ParallelThreshold(const Target& target);
+/// Whether work of so many cycles of one core is worth a launch on several threads.
+bool WorthThreads(double cycles, const Target& target);
+/// Cycles in which one core reads so many bytes from the second level of cache; 0 where that is not known.
+double CachedCycles(int64_t bytes, const Target& target);
 /// Makes vectors of an innermost loop: whole ones, and a last one that is shorter, or has a mask where the
 /// extent is not known. Returns the loop over whole vectors, if there is one.
 std::optional<LoopRef> VectorizeLine(Schedule& s, const LoopRef& line, int64_t lanes, const Target& target);
-/// Whether a packed constant is worth asking for ahead, panel by panel: it is too large to stay in the second
-/// level of cache from one inference to the next, and tiles that reuse a panel leave time to fetch the next.
+/// Whether constants of so many bytes will hardly stay in the second level of cache from one inference to the
+/// next, in which all that the others read passes through it, too.
+bool LeavesCache(int64_t bytes, const Target& target);
+/// Whether a packed constant is worth asking for ahead, panel by panel: it does not stay in the second level
+/// of cache, and tiles that reuse a panel leave time to fetch the next.
 bool WantsPrefetch(const Buffer& constant, int64_t tiles_per_panel, const Target& target);
 /// The parameter's position in the function's buffers, or -1.
 int ParameterIndex(const Schedule& s, const Buffer& buffer);

@@ -32,7 +32,21 @@ bool HasOpenExtent(const Schedule& s, const std::vector<LoopRef>& loops) {
   return std::any_of(loops.begin(), loops.end(), [&](const LoopRef& l) { return !AsInt(s.Get(l).extent); });
 }
 
-int64_t ParallelThreshold(const Target& target) { return 512 * target.VectorLanes(4); }
+int64_t ParallelThreshold(const Target& target) {
+  // As many vectors as a launch takes cycles: half of them, at two cycles or more each, are what it saves.
+  return int64_t(target.launch_cycles) * target.VectorLanes(4);
+}
+
+bool WorthThreads(double cycles, const Target& target) {
+  const double saved = cycles * (1 - 1 / double(std::max(1, target.cores)));
+  return saved > double(target.launch_cycles);
+}
+
+double CachedCycles(int64_t bytes, const Target& target) {
+  if (target.caches.size() < 2) return 0;
+  const CacheLevel& second = target.caches[1];
+  return double(bytes) / second.line_bytes * second.line_cycles;
+}
 
 std::optional<LoopRef> VectorizeLine(Schedule& s, const LoopRef& line, int64_t lanes, const Target& target) {
   const Expr extent = s.Get(line).extent;
@@ -60,10 +74,17 @@ std::optional<LoopRef> VectorizeLine(Schedule& s, const LoopRef& line, int64_t l
   return parts[0];
 }
 
+bool LeavesCache(int64_t bytes, const Target& target) {
+  // 1 x 1 convolutions from 1024 to 256 channels, half of the second level, take 0.93 of the time when they
+  // ask ahead, EfficientNet-Lite0, most of whose constants are smaller, 0.95. Asking in vain costs little.
+  constexpr int64_t kShare = 16;
+  return bytes > target.CacheBytes(2) / kShare;
+}
+
 bool WantsPrefetch(const Buffer& constant, int64_t tiles_per_panel, const Target& target) {
   int64_t bytes = constant.dtype().bytes();
   for (const Expr& e : constant.shape()) bytes *= AsInt(e).value_or(0);
-  return tiles_per_panel > 1 && bytes > target.CacheBytes(2) / 2;
+  return tiles_per_panel > 1 && LeavesCache(bytes, target);
 }
 
 int ParameterIndex(const Schedule& s, const Buffer& buffer) {

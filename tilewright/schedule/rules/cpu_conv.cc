@@ -58,15 +58,34 @@ class ConvRule {
       s_.PadAxis(conv_, s_.GetLoops(conv_)[first_ + axes_ - 2], tile_.rows);
       if (blocks_.total) s_.PadAxis(*blocks_.total, s_.GetLoops(*blocks_.total)[axes_ - 2], tile_.rows);
     }
+    ExplainTile(context_, space_, tile_, Spaces(),
+                Extent(0) * (Extent(1) / tile_.vectors) * std::max<int64_t>(1, lines_ / tile_.lines));
     TileOutput();
     ComputeAtTile(s_, blocks_, column_tiles_, Extent(axes_ - 1));
     TileProduct();
     SeparateLastTile(s_, column_tiles_, node_.iter_vars[first_ + axes_ - 2].dom.extent, tile_.rows);
     if (tile_.lines > 1) SeparateLastTile(s_, line_tiles_, Expr(lines_), tile_.lines);
-    s_.Parallel(s_.Fuse(parallel_));
+    const LoopRef work = s_.Fuse(parallel_);
+    if (WorthThreads(Cycles(), context_.target)) s_.Parallel(work);
   }
 
  private:
+  /// How often there is what the tile was chosen for.
+  int64_t Spaces() const {
+    const int64_t runs = first_ == 0 ? 1 : AsInt(node_.iter_vars[0].dom.extent).value_or(1);
+    return Extent(0) * runs * (depthwise_ ? Extent(1) : 1);
+  }
+
+  /// Predicted cycles of one core: of the tiles, or of bringing the weights from the second level of cache.
+  /// Extents that are not known may be large.
+  double Cycles() const {
+    for (size_t axis = 0; axis < axes_; ++axis) {
+      if (Extent(axis) == 0) return std::numeric_limits<double>::infinity();
+    }
+    const double tiles = double(Spaces()) * TileCycles(space_, tile_, context_.target);
+    return std::max(tiles, weight_ ? CachedCycles(BytesOf(weight_), context_.target) : 0);
+  }
+
   /// Extent of the output along its physical axis; 0 when it is not constant.
   int64_t Extent(size_t axis) const { return AsInt(node_.iter_vars[first_ + axis].dom.extent).value_or(0); }
 
@@ -128,7 +147,7 @@ class ConvRule {
   /// The tile over the last two spatial axes and the channel blocks. Lines of the image make parallel work,
   /// so that the last tile of lines may be smaller only where the other axes fill the cores without them.
   void PlanTile() {
-    TileSpace space;
+    TileSpace& space = space_;
     open_columns_ = Extent(axes_ - 2) == 0;
     columns_ = space.rows = open_columns_ ? kTypicalExtent : Extent(axes_ - 2);
     lines_ = space.lines = axes_ > 4 && !open_columns_ ? std::max<int64_t>(1, Extent(axes_ - 3)) : 1;
@@ -216,7 +235,9 @@ class ConvRule {
     s_.DecomposeReduction(conv_, depth.front());
     const int64_t tiles =
         ((columns_ + tile_.rows - 1) / tile_.rows) * ((lines_ + tile_.lines - 1) / tile_.lines);
-    if (weight_ && WantsPrefetch(weight_, tiles, context_.target))
+    bool known = true;  // how many iterations a panel has
+    for (size_t axis = 2; axis + 1 < axes_; ++axis) known &= Extent(axis) > 0;
+    if (weight_ && known && WantsPrefetch(weight_, tiles, context_.target))
       s_.PrefetchSpread(conv_, weight_, panels_, depth.back(), 2);
   }
 
@@ -228,6 +249,7 @@ class ConvRule {
   bool depthwise_, open_columns_ = false;
   std::vector<int64_t> phases_;  ///< number of phases along each spatial axis; empty: not by phase
   int64_t lines_ = 1, columns_ = 1, input_block_ = 1;
+  TileSpace space_;
   RegisterTile tile_;
   TileBlocks blocks_;
   Buffer weight_;  ///< packed; null when it is not constant

@@ -84,10 +84,10 @@ class MatMulRule {
       rows = SeparateLastTile(s_, row_tiles_, Row().dom.extent, tile_.rows);
     };
     if (!rows_outside_) separate_rows();
-    if (open_columns_) panels = SeparateLastTile(s_, panels_, Column().dom.extent, width_);
+    if (open_columns_ && !padded_) panels = SeparateLastTile(s_, panels_, Column().dom.extent, width_);
     if (rows_outside_) separate_rows();
     if (rows_outside_) {
-      s_.Parallel(rows.front());
+      if (worth_threads_) s_.Parallel(rows.front());
     } else {
       Parallelise(panels);
     }
@@ -176,16 +176,58 @@ class MatMulRule {
                     .row_step_bytes = kStepBytes,
                     .unrolled = !dot_};
     tile_ = ChooseTile(space, context_.target);
+    padded_ = MayPadColumns();
+    if (padded_) WeighPadding(space, batch);
     // Tiles of rows are parallel work where the columns do not fill the cores.
-    const int64_t units = batch * (space.vectors / tile_.vectors);
+    const int64_t units = batch * Panels(space, tile_);
+    // Extents that are not known may be large.
+    const bool known = !open_rows_ && AsInt(Column().dom.extent) && AsInt(DepthVar().dom.extent);
+    worth_threads_ =
+        !known || WorthThreads(double(batch) * double(Runs()) * CyclesOf(space), context_.target);
     if (!open_rows_ && !FillsCores(units, context_.target)) {
       split_rows_ = !open_columns_ && rows_ % tile_.rows == 0;
       rows_outside_ = !split_rows_ && BusyShare(rows_ / tile_.rows) > BusyShare(units);
     }
+    ExplainTile(context_, space, tile_, batch,
+                split_rows_ || rows_outside_ ? units * (rows_ / tile_.rows) : units);
     width_ = tile_.vectors * lanes_;
     // The fewest that keep the pipes busy: what one row costs less than in a whole tile.
     if (const int64_t few = LeastRows(tile_.vectors, context_.target); open_rows_ && few < tile_.rows)
       few_rows_ = few;
+  }
+
+  int64_t Runs() const {
+    return node_.annotations.contains("runs") ? AsInt(node_.iter_vars[0].dom.extent).value_or(1) : 1;
+  }
+
+  /// Predicted cycles of one core for the space: of its tiles, or of bringing the columns' operand from the
+  /// second level of cache.
+  double CyclesOf(const TileSpace& space) const {
+    const int64_t bytes =
+        space.vectors * lanes_ * space.depth * ways_ * node_.reads.back().buffer.dtype().bytes();
+    return std::max(TileCycles(space, tile_, context_.target), CachedCycles(bytes, context_.target));
+  }
+
+  static int64_t Panels(const TileSpace& space, const RegisterTile& tile) {
+    return (space.vectors + tile.vectors - 1) / tile.vectors;
+  }
+
+  /// Takes a tile whose last panel ends beyond the columns where that is predicted to be faster, with the
+  /// time for which cores wait for the others.
+  void WeighPadding(TileSpace& space, int64_t batch) {
+    const Target& target = context_.target;
+    auto busy = [&](const RegisterTile& tile) {
+      const double panels = BusyShare(batch * Panels(space, tile));
+      return open_rows_ ? panels : std::max(panels, BusyShare(rows_ / tile.rows));
+    };
+    // Where panels are whole, tiles of rows can be parallel work beside them.
+    double least = TileCycles(space, tile_, target) / (open_columns_ ? busy(tile_) : 1);
+    space.ragged_vectors = true;
+    ForEachTile(space, target, [&](const RegisterTile& tile) {
+      const double cycles = TileCycles(space, tile, target) / busy(tile);
+      if (cycles < least) tile_ = tile, least = cycles;
+    });
+    open_columns_ |= space.vectors % tile_.vectors != 0;
   }
 
   /// From a row of the operand that is broadcast to the next, 0 where that is not known.
@@ -206,8 +248,15 @@ class MatMulRule {
     return units == 0 ? 0 : double(units) / double(rounds * cores);
   }
 
-  /// Vectors as wide as divides the columns, down to half of a register; below, columns are padded to whole
-  /// vectors, or the few that there are make a narrow one.
+  /// Whether panels may end beyond the columns: those of a constant hold zeros there, and what is beyond is
+  /// masked where results are stored.
+  bool MayPadColumns() const {
+    return !dot_ && AsInt(Column().dom.extent) && context_.target.has_masked_memory && ConstantMatrix() >= 0;
+  }
+
+  /// Whole vectors where they divide the columns or these may be padded. Else as wide as divides the columns,
+  /// down to half of a register; below, columns are padded to whole vectors, or the few that there are make a
+  /// narrow one.
   void PlanLanes(int64_t columns) {
     const int64_t wide =
         context_.target.VectorLanes(int(node_.writes.front().buffer.dtype().element_bytes()));
@@ -218,6 +267,10 @@ class MatMulRule {
       return;
     }
     if (open_columns_) return;
+    if (columns > wide && MayPadColumns()) {
+      open_columns_ = columns % wide != 0;
+      return;
+    }
     while (lanes_ > 1 && columns % lanes_) lanes_ /= 2;
     if (lanes_ * 2 >= wide) return;
     open_columns_ = columns > wide;
@@ -537,6 +590,7 @@ class MatMulRule {
     // Without a batch, whole panels are the parallel work, and the last one follows them.
     auto once = [&](const LoopRef& loop) { return ConstExtent(s_, loop) == 1; };
     if (std::all_of(loops.begin(), loops.end(), once)) loops = {panels[0]};
+    if (!worth_threads_) return;
     s_.Parallel(loops.size() > 1 ? s_.Fuse(loops) : loops.front());
   }
 
@@ -549,6 +603,8 @@ class MatMulRule {
   int64_t ways_ = 1;  ///< neighbours along the depth that it adds up
   UnitTile matrix_;   ///< of rows, where the matrix unit computes it
   bool open_rows_ = false, open_columns_ = false;
+  bool worth_threads_ = true;
+  bool padded_ = false;        ///< the last panel is like the others, where they end beyond the columns
   bool split_rows_ = false;    ///< tiles of rows, all whole, are parallel work beside panels
   bool rows_outside_ = false;  ///< tiles of rows alone are the parallel work, the last one behind the others
   int64_t rows_ = 0, lanes_ = 1, width_ = 1;

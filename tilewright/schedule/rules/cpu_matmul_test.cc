@@ -52,15 +52,6 @@ TEST(MatMulRule, RowsPassByRunAfterRunWhereTheirDepthExceedsTheCache) {
   EXPECT_THAT(Scheduled(ProductOfRuns(4, 256, 24, 4), 4 << 10), Not(by_runs)) << "one tile of rows";
 }
 
-PrimFunc Product(int64_t m, int64_t n, int64_t k) {
-  te::Tensor a = te::Placeholder("A", kF32, {m, k}), b = te::Placeholder("B", kF32, {k, n});
-  const IterVar r = te::ReduceAxis(k, "k");
-  te::Tensor c =
-      te::Compute("C", {m, n}, [&](auto& i) { return te::Sum(a({i[0], r.var}) * b({r.var, i[1]}), {r}); },
-                  {{"rule", std::string("matmul")}});
-  return te::CreatePrimFunc("product", {a, b}, {c});
-}
-
 Schedule ForTwoCores(const PrimFunc& f, bool constant) {
   Schedule s(f);
   ApplyRules(s, {Target::Parse("x86-64-v4,cores=2"), {false, constant, false}});
@@ -73,19 +64,34 @@ TEST(MatMulRule, OddExtents) {
            {31, 21, 5}, {45, 17, 8}, {29, 244, 6}, {5, 283, 7}, {33, 1, 40}, {1, 37, 9}}) {
     for (bool constant : {false, true}) {
       SCOPED_TRACE(fmt::format("{} x {} x {}, constant {}", m, n, k, constant));
-      ForTwoCores(Product(m, n, k), constant);
+      ForTwoCores(ProductByRule(m, n, k), constant);
     }
   }
 }
 
+TEST(MatMulRule, PanelsOfConstantsAreWhole) {
+  // 17 and a half vectors; a last panel of its own would follow the others on one core.
+  const Schedule s = ForTwoCores(ProductByRule(35, 280, 64), true);
+  const std::string text = ToString(s.func());
+  EXPECT_THAT(text, ContainsRegex("for [a-z0-9_]+ in 0\\.\\.16 vectorized"));
+  EXPECT_THAT(text, Not(ContainsRegex("in 0\\.\\.8 vectorized"))) << "half of a register";
+  const auto launches = LowerPrimFunc(s.func(), Target::Parse("x86-64-v4")).launches;
+  ASSERT_EQ(launches.size(), 1u);
+  EXPECT_THAT(ToString(launches[0].kernel), HasSubstr(" where ")) << "results beyond the columns are masked";
+  // Without masks, as wide as divides the columns.
+  Schedule old(ProductByRule(35, 280, 64));
+  ApplyRules(old, {Target::Parse("x86-64-v2,cores=2"), {false, true, false}});
+  EXPECT_EQ(LowerPrimFunc(old.func(), Target::Parse("x86-64-v2")).launches.size(), 1u);
+}
+
 TEST(MatMulRule, RowsAreTheParallelWorkWhereColumnsAreFew) {
-  const std::string text = ToString(ForTwoCores(Product(127, 21, 64), true).func());
+  const std::string text = ToString(ForTwoCores(ProductByRule(127, 21, 64), true).func());
   EXPECT_THAT(text, HasSubstr("B: f32[1, 64, 32]")) << "panels are whole";
   EXPECT_THAT(text, ContainsRegex("for c0_0_p0 in 0..[0-9]+ parallel")) << "the last tile is behind";
 }
 
 TEST(MatMulRule, ColumnsBehindTheLastAreNoGather) {
-  const Schedule s = ForTwoCores(Product(20, 41, 8), false);
+  const Schedule s = ForTwoCores(ProductByRule(20, 41, 8), false);
   std::string text;
   for (const KernelLaunch& launch : LowerPrimFunc(s.func(), Target::Parse("x86-64-v4")).launches)
     text += ToString(launch.kernel);
@@ -99,7 +105,7 @@ TEST(MatMulRule, NextPanelIsAskedForALineAtATime) {
   // Tiles of rows that go over a panel have more steps than the next panel has lines.
   Target target = Target::Parse("x86-64-v4,cores=2");
   target.caches = {{2048, 64, 1}, {16 << 10, 64, 1}};
-  const PrimFunc f = Product(96, 128, 64);
+  const PrimFunc f = ProductByRule(96, 128, 64);
   Schedule s(f);
   ApplyRules(s, {target, {false, true, false}});
   ExpectSameResult(f, s);

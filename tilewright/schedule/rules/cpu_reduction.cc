@@ -84,9 +84,8 @@ class TiledReduction {
     }
     const size_t next = extents_.size() - 2;
     if (!lines_.empty() && lines_[0].axis == next) return;
-    const int64_t more =
-        LargestDivisor(extents_[next], std::max<int64_t>(1, accumulators / (vectors_ * shared)));
-    if (more > 1) lines_.push_back({next, more});
+    if (const int64_t more = MoreLines(extents_[next], vectors_ * shared); more > 1)
+      lines_.push_back({next, more});
   }
 
   void Run() {
@@ -117,6 +116,23 @@ class TiledReduction {
   }
 
  private:
+  /// How many of `extent` lines, of so many chains of additions each, go into a tile: as many as keep the
+  /// pipes busy, but rather few where tiles are few, since cores share tiles. Of equally good ones the least.
+  int64_t MoreLines(int64_t extent, int64_t chains) const {
+    const int64_t busy = LeastRows(1, target_),
+                  cores = work_ < ParallelThreshold(target_) ? 1 : std::max(1, target_.cores);
+    int64_t lines = 1, best = 1, least = 0;
+    for (size_t i = 0; i + 1 < extents_.size(); ++i) lines *= extents_[i];
+    for (const Lines& shared : lines_) lines /= shared.count;
+    for (int64_t n = 1; n == 1 || (n <= extent && n * chains <= busy); ++n) {
+      if (extent % n) continue;
+      const int64_t rounds = (lines / n + cores - 1) / cores;
+      const int64_t cost = rounds * std::max(busy, n * chains);
+      if (n == 1 || cost < least) best = n, least = cost;
+    }
+    return best;
+  }
+
   /// What stores the results: the one element-wise block that takes them, if it has the same axes, or a copy.
   BlockRef Tail() {
     const std::vector<BlockRef> consumers = s_.Consumers(block_);
@@ -191,6 +207,7 @@ void ScheduleReduction(Schedule& s, const BlockRef& block, const RuleContext& co
     TiledReduction(s, r, context).Run();
     return;
   }
+  const bool has_init = bool(node.init);
   int64_t work = 1;
   for (const LoopRef& l : loops) work *= std::max<int64_t>(1, ConstExtent(s, l));
   const int64_t lanes = LanesOf(node, context.target);
@@ -207,7 +224,8 @@ void ScheduleReduction(Schedule& s, const BlockRef& block, const RuleContext& co
     order.push_back(parts[1]);
     s.Reorder(order);
     s.Vectorize(parts[1]);
-    s.DecomposeReduction(block, r.reduced.front());
+    // A reduction that may be over nothing has been given its first value by a block of its own.
+    if (has_init) s.DecomposeReduction(block, r.reduced.front());
   }
   if (!r.kept.empty() && (open || work >= ParallelThreshold(context.target))) {
     s.Parallel(r.kept.size() > 1 ? s.Fuse(r.kept) : r.kept.front());

@@ -61,6 +61,33 @@ TEST(ScheduleReduction, OfOneElementEach) {
   EXPECT_THAT(Scheduled(te::CreatePrimFunc("ones", {x}, {sum}), "x86-64-v4"), HasSubstr("vectorized"));
 }
 
+/// Sums over the places of maps whose channels lie in blocks of 16.
+PrimFunc Places(int64_t blocks, int64_t places) {
+  te::Tensor x = te::Placeholder("x", kF32, {blocks, places, 16});
+  const IterVar r = te::ReduceAxis(places, "r");
+  te::Tensor sum =
+      te::Compute("sum", {blocks, 16}, [&](auto& i) { return te::Sum(x({i[0], r.var, i[1]}), {r}); });
+  return te::CreatePrimFunc("places", {x}, {sum});
+}
+
+TEST(ScheduleReduction, FewLinesAreSharedByCores) {
+  // Six lines fill a core's pipes as well as three do, and two cores have three each.
+  EXPECT_THAT(Scheduled(Places(6, 200), "x86-64-v4"), HasSubstr("in 0..2 parallel"));
+  EXPECT_THAT(Scheduled(Places(2, 1000), "x86-64-v4"), HasSubstr("in 0..2 parallel"));
+  EXPECT_THAT(Scheduled(Places(6, 4), "x86-64-v4"), Not(HasSubstr("parallel")));
+}
+
+TEST(ScheduleReduction, TakesInWhatItReadsOnce) {
+  te::Tensor x = te::Placeholder("x", kF32, {1000});
+  te::Tensor square = te::Compute("square", {1000}, [&](auto& i) { return x(i) * x(i); });
+  const IterVar k = te::ReduceAxis(1000, "k");
+  te::Tensor sum = te::Compute("sum", {1}, [&](auto&) { return te::Sum(square({k.var}), {k}); });
+  te::Tensor root = te::Compute("root", {1}, [&](auto& i) { return MakeCall(Intrinsic::k_sqrt, {sum(i)}); });
+  const std::string text = Scheduled(te::CreatePrimFunc("norm", {x}, {root}), "x86-64-v4");
+  EXPECT_THAT(text, Not(HasSubstr("alloc square")));
+  EXPECT_THAT(text, HasSubstr("vectorized"));
+}
+
 TEST(ScheduleReduction, LargeOnesAreParallel) {
   EXPECT_THAT(Scheduled(Windows(16, 32, 35, 1, false), "x86-64-v4"), HasSubstr("parallel"));
   EXPECT_THAT(Scheduled(Columns(64, 1000), "x86-64-v4"), HasSubstr("parallel"));

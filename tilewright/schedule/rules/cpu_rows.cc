@@ -62,7 +62,8 @@ class RowKernel {
     for (const Lanes& lanes : lanes_) ScheduleLanes(lanes, row);
     for (const RowBlock& b : blocks_) {
       if (b.whole_rows) {
-        VectorizeRow(b.ref);
+        const std::optional<LoopRef> vectors = VectorizeRow(b.ref);
+        if (vectors && !(b.ref.name == last.name)) FetchNextRow(b.ref, row, *vectors);
       } else if (!b.reduces && !IsParameterOf(b.ref)) {
         s_.SetScope(b.ref, 0, "register");
       }
@@ -264,11 +265,30 @@ class RowKernel {
     return true;
   }
 
-  void VectorizeRow(const BlockRef& b) {
+  /// Returns the loop over whole vectors, if there is one.
+  std::optional<LoopRef> VectorizeRow(const BlockRef& b) {
     std::vector<LoopRef> loops = s_.GetLoops(b);
     loops.erase(loops.begin(), loops.end() - std::ptrdiff_t(row_.size()));
     const bool line = loops.size() > 1 && AlongTheRow(s_.Get(b));
-    VectorizeLine(s_, line ? s_.Fuse(loops) : loops.back(), LanesOf(b), context_.target);
+    return VectorizeLine(s_, line ? s_.Fuse(loops) : loops.back(), LanesOf(b), context_.target);
+  }
+
+  /// A row is read from memory by its first reduction and computed with later: while one is, the next is
+  /// asked for, where what is read does not stay in the second level of cache.
+  void FetchNextRow(const BlockRef& b, const LoopRef& row, const LoopRef& vectors) {
+    const BlockRef first{b.name + "_p0"}, whole = s_.Exists(first) ? first : b;
+    const BlockNode& node = s_.Get(whole);
+    for (const BufferRegion& read : node.reads) {
+      if (ParameterIndex(s_, read.buffer) < 0 || read.region.size() != rows_.size() + row_.size()) continue;
+      int64_t bytes = read.buffer.dtype().bytes();
+      bool by_row = row_.size() == 1;
+      for (size_t d = 0; d < read.region.size(); ++d) {
+        bytes *= AsInt(read.buffer.shape()[d]).value_or(0);
+        by_row &= read.region[d].min.get() == node.iter_vars[d].var.get();
+      }
+      if (by_row && bytes > context_.target.CacheBytes(2))
+        s_.PrefetchSpread(whole, read.buffer, row, vectors, 2);
+    }
   }
 
   Schedule& s_;

@@ -61,6 +61,17 @@ TEST(ScheduleRows, EveryLength) {
   }
 }
 
+TEST(ScheduleRows, TheNextRowIsAskedForWhereRowsComeFromMemory) {
+  Target target = Target::Parse("x86-64-v4");
+  for (int64_t cache : {int64_t(4) << 10, int64_t(1) << 20}) {
+    target.caches = {{2048, 64, 1}, {cache, 64, 1}};
+    Schedule s(SoftmaxLike(64, 100));
+    ASSERT_TRUE(ScheduleRows(s, {target, {}}));
+    EXPECT_EQ(ToString(s.func()).find("prefetch") != std::string::npos, cache < 64 * 100 * 4) << cache;
+    ExpectSameResult(SoftmaxLike(64, 100), s);
+  }
+}
+
 TEST(ScheduleRows, RowsOfSeveralAxes) {
   const Target target = Target::Parse("x86-64-v4");
   ExpectOneNest(NormLike({2, 3, 5, 7}, 2), target);

@@ -37,6 +37,7 @@ class WinogradRule {
 
   void Run() {
     plan_ = PlanWinograd(shape_, context_.target);
+    Explain();
     PackFilters();
     const BlockRef output_columns = s_.Consumers(products_).at(0);
     const BlockRef output_tiles = s_.Consumers(output_columns).at(0);
@@ -50,6 +51,27 @@ class WinogradRule {
   }
 
  private:
+  void Explain() const {
+    if (!context_.explanation) return;
+    std::vector<WinogradPlan> plans;
+    PlanWinograd(shape_, context_.target, &plans);
+    std::vector<ExplainedOption> options;
+    for (const WinogradPlan& p : plans) {
+      const bool taken = p.strip_rows == plan_.strip_rows && p.strip_columns == plan_.strip_columns &&
+                         p.panel_chunks == plan_.panel_chunks;
+      options.push_back(
+          {fmt::format("strips of {} x {} tiles, register tile {} x {}, panels of {} vectors, {} parts "
+                       "of filters x {} of strips for threads",
+                       p.strip_rows, p.strip_columns, p.rows, p.vectors, p.panel, p.panel_chunks,
+                       p.strip_chunks),
+           p.cycles, taken});
+    }
+    ExplainOptions(context_, "strips",
+                   "the least predicted time of transforms, products and reading of filters",
+                   std::move(options));
+    context_.explanation->cycles += plan_.cycles;
+  }
+
   /// Puts the filters into panels [panel][a][b][tile][channel][filter], and constant ones into what is
   /// prepared.
   void PackFilters() {
@@ -124,7 +146,7 @@ class WinogradRule {
     s_.DecomposeReduction(products_, depth[0]);
     // Filters that do not stay in the second level are asked for a point ahead of their use.
     const int64_t bytes = shape_.points() * shape_.channels * shape_.filters * packed_.dtype().bytes();
-    if (bytes / plan_.panel_chunks > context_.target.CacheBytes(2) / 2)
+    if (LeavesCache(bytes / plan_.panel_chunks, context_.target))
       s_.PrefetchSpread(products_, packed_, points, depth[1], 2);
     SeparateLastTile(s_, tiles[0], Expr(plan_.strip_rows * plan_.strip_columns), plan_.rows);
   }

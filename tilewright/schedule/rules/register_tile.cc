@@ -10,8 +10,6 @@ namespace {
 
 /// Cycles that pass before a tile's first step and behind its last: the pipes drain, results are stored.
 constexpr double kTileOverhead = 16;
-/// Cycles of a fused multiply-add on current cores: fewer accumulators than this per pipe leave it idle.
-constexpr double kFmaLatency = 4;
 /// What a broadcast takes where there are no fused multiply-adds, as a part of the product and the sum that
 /// take the place of one: vectors that old are filled from one number by a shuffle, on a pipe of the
 /// arithmetic.
@@ -30,9 +28,8 @@ constexpr int64_t kStepsAtOnce = 4;
 constexpr int64_t kClusteredLoads = 4;
 /// Cycles that a test of the loop and the addresses cost where they are paid once a step.
 constexpr double kLoopCycles = 2;
-/// Cycles between lines that memory brings to one of two cores, at some 50 GB/s for both; and what remains
-/// visible of a line that was asked for in time.
-constexpr double kMemoryLineCycles = 9, kFetchedLineCycles = 2;
+/// What remains visible, in cycles, of a line from memory that was asked for in time.
+constexpr double kFetchedLineCycles = 2;
 /// The first level of cache finds a line by its address within a page, so that lines a page apart share a
 /// set.
 constexpr int64_t kPageBytes = 4096;
@@ -68,7 +65,7 @@ double CyclesPerStep(int64_t rows, int64_t vectors, int64_t depth, const Target&
   const double pipes = std::max(1, target.fma_per_cycle);
   const double loads = double(rows + vectors);
   const double fmas = double(rows * vectors) + (target.has_fma ? 0 : kShuffle * double(rows));
-  const double compute = std::max({fmas / pipes, loads / pipes, kFmaLatency});
+  const double compute = std::max({fmas / pipes, loads / pipes, double(target.fma_latency)});
   // The vectors of all steps are walked once per tile: beyond half of the first level they come from the
   // second.
   const bool streams = depth * vectors * target.vector_bytes > target.CacheBytes(1) / 2;
@@ -77,7 +74,7 @@ double CyclesPerStep(int64_t rows, int64_t vectors, int64_t depth, const Target&
 }
 
 int64_t LeastRows(int64_t vectors, const Target& target) {
-  const int64_t accumulators = int64_t(kFmaLatency) * std::max(1, target.fma_per_cycle);
+  const int64_t accumulators = int64_t(target.fma_latency) * std::max(1, target.fma_per_cycle);
   return std::max<int64_t>(1, (accumulators + vectors - 1) / vectors);
 }
 
@@ -100,28 +97,24 @@ double TileCycles(const TileSpace& space, const RegisterTile& tile, const Target
       total += double(line_parts * row_parts) * (step * double(space.depth) + kTileOverhead);
     });
   });
-  return total * double(space.vectors / tile.vectors);
+  return total * double((space.vectors + tile.vectors - 1) / tile.vectors);
 }
 
 double CyclesWithStream(double compute, int64_t bytes, const Target& target) {
   if (bytes <= target.CacheBytes(2) / 2) return compute;
   const double lines = double(bytes) / 64;
-  return std::max(compute, lines * kMemoryLineCycles) + lines * kFetchedLineCycles;
+  return std::max(compute, lines * target.memory_line_cycles) + lines * kFetchedLineCycles;
 }
 
-RegisterTile ChooseTile(const TileSpace& space, const Target& target) {
+void ForEachTile(const TileSpace& space, const Target& target,
+                 const std::function<void(const RegisterTile&)>& visit) {
   // One for the broadcast, and where there are no fused multiply-adds one for the product.
   const int64_t registers = target.vector_registers - (target.has_fma ? 1 : 2);
-  RegisterTile best;
-  double best_cycles = TileCycles(space, best, target);
   auto consider = [&](const RegisterTile& tile) {
-    const int64_t rows = tile.lines * tile.rows;
-    if (rows * tile.vectors + tile.vectors > registers) return;
-    const double cycles = TileCycles(space, tile, target);
-    if (cycles < best_cycles) best = tile, best_cycles = cycles;
+    if (tile.lines * tile.rows * tile.vectors + tile.vectors <= registers) visit(tile);
   };
   for (int64_t vectors = 1; vectors <= std::min(space.vectors, registers); ++vectors) {
-    if (space.vectors % vectors) continue;
+    if (!space.ragged_vectors && space.vectors % vectors) continue;
     for (int64_t rows = 1; rows <= std::min(space.rows, registers); ++rows) {
       if (!space.ragged_rows && space.rows % rows) continue;
       consider({1, rows, vectors});
@@ -130,6 +123,15 @@ RegisterTile ChooseTile(const TileSpace& space, const Target& target) {
       if (space.ragged_lines || space.lines % lines == 0) consider({lines, space.rows, vectors});
     }
   }
+}
+
+RegisterTile ChooseTile(const TileSpace& space, const Target& target) {
+  RegisterTile best;
+  double best_cycles = TileCycles(space, best, target);
+  ForEachTile(space, target, [&](const RegisterTile& tile) {
+    const double cycles = TileCycles(space, tile, target);
+    if (cycles < best_cycles) best = tile, best_cycles = cycles;
+  });
   return best;
 }
 

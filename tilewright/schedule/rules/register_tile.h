@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "tilewright/target/target.h"
 
@@ -25,6 +26,7 @@ struct TileSpace {
   double row_step_bytes = 0;
   bool unrolled = false;  ///< whether several steps share one test of the loop (see StepsAtOnce)
   bool ragged_lines = true, ragged_rows = true;  ///< whether the last tile may be smaller than the others
+  bool ragged_vectors = false;  ///< whether the last tile may compute vectors beyond the space
 };
 
 /// Accumulators: lines x rows x vectors. More than one line only where each is whole.
@@ -50,9 +52,13 @@ double TileCycles(const TileSpace& space, const RegisterTile& tile, const Target
 /// from one inference to the next.
 double CyclesWithStream(double compute, int64_t bytes, const Target& target);
 
-/// The tile with the least predicted time over the whole space. Accumulators, one register per vector of the
-/// operand that is loaded and one for the broadcast fit the target's registers; `vectors` divides the
-/// space's.
+/// Visits all tiles that the target's registers hold: accumulators, one register per vector of the operand
+/// that is loaded, one for the broadcast and, without fused multiply-adds, one for the product; `vectors`
+/// divides the space's unless that is ragged.
+void ForEachTile(const TileSpace& space, const Target& target,
+                 const std::function<void(const RegisterTile&)>& visit);
+
+/// The tile with the least predicted time over the whole space.
 RegisterTile ChooseTile(const TileSpace& space, const Target& target);
 
 }  // namespace tilewright::cpu

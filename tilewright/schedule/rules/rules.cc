@@ -77,8 +77,27 @@ void InlineConversions(Schedule& s) {
   }
 }
 
+/// Whether a reduction reads each element of what the block makes once, for itself: its axes that are longer
+/// than 1 are no more than the block's.
+bool ReadsOnce(const BlockNode& producer, const BlockNode& reduction) {
+  if (!IsReduction(reduction) || !RuleOf(reduction).empty()) return false;
+  size_t own = 0, of_consumer = 0;
+  for (const IterVar& iv : producer.iter_vars) own += !IsInt(iv.dom.extent, 1);
+  for (const IterVar& iv : reduction.iter_vars) {
+    if (iv.kind == IterKind::kOpaque) return false;
+    of_consumer += !IsInt(iv.dom.extent, 1);
+  }
+  int loads = 0;
+  const Buffer& made = producer.writes.front().buffer;
+  PreOrderExprs(reduction.body, [&](const Expr& e) {
+    auto* load = e.As<LoadNode>();
+    loads += load && load->buffer == made;
+  });
+  return loads == 1 && of_consumer <= own;
+}
+
 /// Puts cheap producers into their consumers: blocks that write an intermediate, read by injective work only
-/// once, or by anything when they only rearrange.
+/// once, or by anything when they only rearrange; or by a reduction that reads each element once.
 void InlineProducers(Schedule& s) {
   // Consumers first: two that meet become one.
   std::vector<BlockRef> blocks = s.Blocks();
@@ -86,8 +105,10 @@ void InlineProducers(Schedule& s) {
   for (const BlockRef& block : blocks) {
     if (!IsInjective(s.Get(block)) || IsScheduled(s, block)) continue;
     const std::vector<BlockRef> consumers = s.Consumers(block);
-    if (consumers.size() != 1 || !IsInjective(s.Get(consumers.front()))) continue;
-    if (WorthKeeping(s.Get(block), s.Get(consumers.front()))) continue;
+    if (consumers.size() != 1) continue;
+    const BlockNode& consumer = s.Get(consumers.front());
+    if (!IsInjective(consumer) && !ReadsOnce(s.Get(block), consumer)) continue;
+    if (WorthKeeping(s.Get(block), consumer)) continue;
     // What another block goes on to write is more than this block's value.
     if (WritersOf(s, s.Get(block).writes.front().buffer) > 1) continue;
     if (IsScheduled(s, consumers.front())) continue;
@@ -106,10 +127,22 @@ void ApplyRules(Schedule& s, const RuleContext& context) {
   for (const BlockRef& block : s.Blocks()) {
     if (!s.Exists(block)) continue;
     const std::string rule = RuleOf(s.Get(block));
-    if (rule == "matmul") cpu::ScheduleMatMul(s, block, context);
-    if (rule == "conv" && cpu::ScheduleConvOnUnit(s, block, context)) continue;
-    if (rule == "conv" || rule == "pool") cpu::ScheduleConv(s, block, context);
-    if (rule == "winograd") cpu::ScheduleWinograd(s, block, context);
+    auto take = [&](bool (*schedule)(Schedule&, const BlockRef&, const RuleContext&), const char* needs) {
+      const bool taken = schedule(s, block, context);
+      cpu::ExplainRule(context, block, rule, taken ? "" : needs);
+    };
+    if (rule == "matmul") take(cpu::ScheduleMatMul, "it tiles products with more than one column");
+    if (rule == "conv" && cpu::ScheduleConvOnUnit(s, block, context)) {
+      cpu::ExplainRule(context, block, "conv on the matrix unit");
+      continue;
+    }
+    if (rule == "conv" || rule == "pool")
+      take(cpu::ScheduleConv, "it needs blocks of channels and a line of known extent");
+    if (rule == "pool_line") {
+      cpu::SchedulePoolLine(s, block, context);
+      cpu::ExplainRule(context, block, rule);
+    }
+    if (rule == "winograd") take(cpu::ScheduleWinograd, "it needs blocks of channels");
   }
   for (const BlockRef& block : s.Blocks()) {
     if (RuleOf(s.Get(block)) == "winograd_filters") cpu::ScheduleWinogradFilters(s, block, context);
@@ -118,11 +151,17 @@ void ApplyRules(Schedule& s, const RuleContext& context) {
   const std::vector<BlockRef> rest = s.Blocks();
   const bool all_left =
       std::none_of(rest.begin(), rest.end(), [&](const BlockRef& b) { return IsScheduled(s, b); });
-  if (all_left && (cpu::ScheduleColumns(s, context) || cpu::ScheduleRows(s, context))) return;
+  if (all_left) {
+    const bool columns = cpu::ScheduleColumns(s, context);
+    if (columns || cpu::ScheduleRows(s, context))
+      return cpu::ExplainRule(context, rest.back(), columns ? "columns" : "rows");
+  }
   for (const BlockRef& block : s.Blocks()) {
     // The rule of another block may have taken this one in.
     if (!s.Exists(block) || IsScheduled(s, block)) continue;
     const BlockNode& node = s.Get(block);
+    if (IsReduction(node) || IsInjective(node))
+      cpu::ExplainRule(context, block, IsReduction(node) ? "reduction" : "injective");
     if (IsReduction(node)) {
       cpu::ScheduleReduction(s, block, context);
     } else if (IsInjective(node)) {

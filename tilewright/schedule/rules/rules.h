@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "tilewright/schedule/rules/explanation.h"
 #include "tilewright/schedule/schedule.h"
 #include "tilewright/target/target.h"
 
@@ -14,7 +15,8 @@ namespace tilewright {
 /// What a rule may look at besides the function.
 struct RuleContext {
   const Target& target;
-  std::vector<bool> constant_args;  ///< which parameters are constants, so that their layout is free
+  std::vector<bool> constant_args;     ///< which parameters are constants, so that their layout is free
+  Explanation* explanation = nullptr;  ///< where to say what was decided; null: nobody asks
 };
 
 /// Schedules a whole function: its heavy block by the rule that the block's annotation "rule" names, the rest

@@ -24,8 +24,8 @@ double TransformCycles(int64_t in, int64_t out, int64_t operations, const Target
 
 class Planner {
  public:
-  Planner(const WinogradShape& shape, const Target& target)
-      : shape_(shape), target_(target), cores_(std::max(1, target.cores)) {
+  Planner(const WinogradShape& shape, const Target& target, std::vector<WinogradPlan>* weighed)
+      : shape_(shape), target_(target), weighed_(weighed), cores_(std::max(1, target.cores)) {
     const int64_t n = shape.tile + 2;
     // Twelve multiply-adds for six points or four results, four for four points or two results.
     const int64_t operations = shape.tile * (shape.tile - 1);
@@ -100,11 +100,13 @@ class Planner {
     const int64_t units = shape_.images * (plan.panel_chunks > 1 ? plan.panel_chunks : plan.strip_chunks);
     const double per_unit = strip * double(Strips(plan) / plan.strip_chunks);
     plan.cycles = per_unit * double((units + cores_ - 1) / cores_);
+    if (weighed_) weighed_->push_back(plan);
     if (best_.cycles == 0 || plan.cycles < best_.cycles) best_ = plan;
   }
 
   const WinogradShape& shape_;
   const Target& target_;
+  std::vector<WinogradPlan>* const weighed_;
   const int64_t cores_;
   double input_cycles_ = 0, output_cycles_ = 0;
   int64_t filter_bytes_ = 0;
@@ -113,8 +115,9 @@ class Planner {
 
 }  // namespace
 
-WinogradPlan PlanWinograd(const WinogradShape& shape, const Target& target) {
-  return Planner(shape, target).Run();
+WinogradPlan PlanWinograd(const WinogradShape& shape, const Target& target,
+                          std::vector<WinogradPlan>* weighed) {
+  return Planner(shape, target, weighed).Run();
 }
 
 }  // namespace tilewright

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "tilewright/target/target.h"
 
@@ -28,7 +29,8 @@ struct WinogradPlan {
   double cycles = 0;         ///< predicted, of one of the target's cores
 };
 
-/// The plan with the least predicted time.
-WinogradPlan PlanWinograd(const WinogradShape& shape, const Target& target);
+/// The plan with the least predicted time. `weighed`, where it is given, gets all plans there were.
+WinogradPlan PlanWinograd(const WinogradShape& shape, const Target& target,
+                          std::vector<WinogradPlan>* weighed = nullptr);
 
 }  // namespace tilewright
