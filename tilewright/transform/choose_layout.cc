@@ -74,7 +74,8 @@ int64_t AddedConstantBytes(const Binding& b, const OpCallNode& call, const Candi
 
 class Chooser {
  public:
-  Chooser(const Target& target, double max_error) : target_(target), max_error_(max_error) {}
+  Chooser(const Target& target, double max_error, std::vector<LayoutDecision>* decisions)
+      : target_(target), max_error_(max_error), decisions_(decisions) {}
 
   GraphFunction Run(const GraphFunction& f) {
     KeepWithinMemory(f);
@@ -126,6 +127,10 @@ class Chooser {
     std::vector<Candidate> candidates = CandidatesOf(b, call, constants_);
     const auto taken = taken_.find(b.results[0].get());
     const Candidate& best = taken == taken_.end() ? Cheapest(candidates) : candidates.at(taken->second);
+    if (decisions_) {
+      decisions_->push_back({b.results[0]->origin, call.op->name, candidates,
+                             size_t(&best - candidates.data()), taken != taken_.end()});
+    }
     std::vector<Value> args;
     for (size_t i = 0; i < call.args.size(); ++i) {
       const Value& v = call.args[i];
@@ -258,6 +263,7 @@ class Chooser {
 
   const Target& target_;
   const double max_error_;
+  std::vector<LayoutDecision>* const decisions_;
   std::unordered_set<const ValueNode*> constants_;
   /// The candidates of operators whose cheapest one needs too much memory, by their results.
   std::unordered_map<const ValueNode*, size_t> taken_;
@@ -268,8 +274,10 @@ class Chooser {
 
 }  // namespace
 
-IRModule ChooseLayout(const IRModule& module, const Target& target, double max_error) {
-  return OnMainAndBlocks(module, [&](const GraphFunction& f) { return Chooser(target, max_error).Run(f); });
+IRModule ChooseLayout(const IRModule& module, const Target& target, double max_error,
+                      std::vector<LayoutDecision>* decisions) {
+  return OnMainAndBlocks(
+      module, [&](const GraphFunction& f) { return Chooser(target, max_error, decisions).Run(f); });
 }
 
 }  // namespace tilewright

@@ -60,6 +60,26 @@ TEST(ChooseLayout, WhatNeedsNaturalOrderGetsIt) {
   EXPECT_EQ(CountCalls(after, "Relayout"), 2) << "readers and results share one conversion";
 }
 
+TEST(ChooseLayout, ReductionsOverPlacesKeepBlocksOfChannels) {
+  TestModule m;
+  Value y = m.Conv(m.Input({1, 16, 8, 8}), m.RandomConstant({32, 16, 3, 3}, 1));
+  auto reduce = [&](std::vector<int64_t> axes, bool keepdims) {
+    return m.Call("ReduceMean", {y}, {{"axes", std::move(axes)}, {"keepdims", keepdims}});
+  };
+  const IRModule places = Laid(m.Finish({m.Call("Relu", {reduce({2, 3}, true)})}));
+  EXPECT_EQ(LayoutOf(places, "ReduceMean"), "0 1 2 3 1:16");
+  EXPECT_EQ(LayoutOf(places, "Relu"), "0 1 2 3 1:16");
+}
+
+TEST(ChooseLayout, ReductionsOverChannelsHaveNoBlocks) {
+  for (const bool keepdims : {false, true}) {
+    TestModule m;
+    Value y = m.Conv(m.Input({1, 16, 8, 8}), m.RandomConstant({32, 16, 3, 3}, 1));
+    y = m.Call("ReduceMax", {y}, {{"axes", std::vector<int64_t>{1}}, {"keepdims", keepdims}});
+    EXPECT_EQ(LayoutOf(Laid(m.Finish({y})), "ReduceMax"), "");
+  }
+}
+
 TEST(ChooseLayout, ConcatenationTakesTheCommonBlock) {
   TestModule m;
   Value x = m.Input({1, 16, 4, 4});

@@ -99,7 +99,7 @@ class Fuser {
       const size_t id = group_of_.at(producer->second);
       if (groups_[id].members.back() == producer->second && MayJoin(groups_[id], arg, call, b)) {
         for (const Value& other : call.args) {
-          if (other && other != arg) AbsorbCast(id, other);
+          if (other && other != arg) Absorb(id, other, call, b);
         }
         Join(id, b, call.op->pattern);
         return;
@@ -109,20 +109,33 @@ class Fuser {
     Join(groups_.size() - 1, b, call.op->pattern);
   }
 
-  /// Takes a conversion between floats that nobody else reads, and that is a kernel of its own, into the
-  /// group that reads it.
-  void AbsorbCast(size_t id, const Value& v) {
+  /// Takes in the group whose result `v` is, where only `reader` reads that: of plain work into plain work,
+  /// if each element is still computed once; into others a lone conversion between floats.
+  void Absorb(size_t id, const Value& v, const OpCallNode& reader, const Binding& b) {
     auto it = producer_.find(v.get());
     if (it == producer_.end() || uses_[v.get()] != 1) return;
-    const Binding* cast = it->second;
-    const auto* call = cast->operation.As<OpCallNode>();
-    if (call->op != cast_ || !call->args[0].tensor().dtype.is_float() || !v.tensor().dtype.is_float()) return;
-    const size_t own = group_of_.at(cast);
-    if (groups_[own].members.size() != 1 || own == id) return;
-    groups_[own] = {{}, FusePattern::kOpaque, false};
-    groups_[id].members.push_back(cast);
-    group_of_[cast] = id;
+    const size_t own = group_of_.at(it->second);
+    Group &from = groups_[own], &to = groups_[id];
+    if (own == id || !from.open || from.members.back() != it->second) return;
+    const auto* call = it->second->operation.As<OpCallNode>();
+    const bool lone_cast = from.members.size() == 1 && call->op == cast_ && v.tensor().dtype.is_float() &&
+                           call->args[0].tensor().dtype.is_float();
+    const bool once =
+        IsPointwise(reader.op->pattern) && SameShape(v.tensor().shape, b.results.front().tensor().shape);
+    const bool plain = once && IsPlain(from.pattern) && IsPlain(to.pattern) &&
+                       from.members.size() + to.members.size() < kMostMembers;
+    if (!lone_cast && !plain) return;
+    for (const Binding* member : from.members) {
+      to.members.push_back(member);
+      group_of_[member] = id;
+    }
+    from = {{}, FusePattern::kOpaque, false};
   }
+
+  static bool IsPointwise(FusePattern p) {
+    return p == FusePattern::kElementwise || p == FusePattern::kBroadcast;
+  }
+  static bool IsPlain(FusePattern p) { return IsPointwise(p) || p == FusePattern::kInjective; }
 
   /// The other calls of a row group join its first.
   void JoinRows(const std::vector<const Binding*>& group) {
@@ -158,7 +171,7 @@ class Fuser {
       auto* call = b.operation.As<OpCallNode>();
       if (!call || group_of_.contains(&b) || in_rows_.contains(&b) || joins_.contains(&b)) return {};
       const FusePattern pattern = call->op->pattern;
-      if (pattern != FusePattern::kElementwise && pattern != FusePattern::kBroadcast) return {};
+      if (!IsPointwise(pattern)) return {};
       if (!MayJoin(g, x, *call, b) || !SameShape(x.tensor().shape, b.results[0].tensor().shape)) return {};
       for (const Value& arg : call->args) pending -= arg && inside.contains(arg.get());
       members.push_back(&b);
@@ -184,7 +197,7 @@ class Fuser {
   static bool MayJoin(const Group& g, const Value& arg, const OpCallNode& call, const Binding& b) {
     if (!g.open || b.results.size() != 1 || g.members.size() >= kMostMembers) return false;
     const FusePattern next = call.op->pattern;
-    const bool pointwise = next == FusePattern::kElementwise || next == FusePattern::kBroadcast;
+    const bool pointwise = IsPointwise(next);
     if (next == FusePattern::kBorder) return g.pattern != FusePattern::kReduction;
     if (g.pattern == FusePattern::kHeavy && JoinsBlocks(g, arg.tensor(), b.results.front().tensor()))
       return true;

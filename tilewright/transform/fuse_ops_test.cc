@@ -133,10 +133,29 @@ TEST(FuseOps, ReductionsTakeProducersAndConsumers) {
   EXPECT_THAT(Fused(m, {m.Call("Sqrt", {sum})}), ElementsAre("Transpose Exp ReduceSum Sqrt"));
 }
 
-TEST(FuseOps, OneProducerOfSeveralIsJoined) {
+TEST(FuseOps, PlainProducersAreJoined) {
+  TestModule m;
+  Value a = m.Call("Exp", {m.Input({4})}), b = m.Call("Sqrt", {m.Call("Neg", {m.Input({4})})});
+  EXPECT_THAT(Fused(m, {m.Call("Relu", {m.Call("Add", {a, b})})}), ElementsAre("Exp Neg Sqrt Add Relu"));
+}
+
+TEST(FuseOps, WhatIsReadForMoreElementsIsNotComputedForEach) {
+  TestModule m;
+  Value a = m.Call("Exp", {m.Input({8, 4})}), b = m.Call("Neg", {m.Input({4})});
+  EXPECT_THAT(Fused(m, {m.Call("Add", {a, b})}), UnorderedElementsAre("Neg", "Exp Add"));
+}
+
+TEST(FuseOps, ReductionsDoNotTakePlainProducersBeside) {
+  TestModule m;
+  Value a = m.Call("ReduceSum", {m.Input({4, 9})}, {{"axes", std::vector<int64_t>{1}}, {"keepdims", true}});
+  Value b = m.Call("Neg", {m.Input({4, 1})});
+  EXPECT_THAT(Fused(m, {m.Call("Add", {a, b})}), UnorderedElementsAre("Neg", "ReduceSum Add"));
+}
+
+TEST(FuseOps, AProducerThatTwoReadIsNotJoined) {
   TestModule m;
   Value a = m.Call("Exp", {m.Input({4})}), b = m.Call("Neg", {m.Input({4})});
-  EXPECT_THAT(Fused(m, {m.Call("Add", {a, b})}), UnorderedElementsAre("Neg", "Exp Add"));
+  EXPECT_THAT(Fused(m, {m.Call("Add", {a, b}), b}), UnorderedElementsAre("Neg", "Exp Add"));
 }
 
 TEST(FuseOps, SeveralResultsAndOpaqueOperatorsStandAlone) {

@@ -7,12 +7,14 @@
 #include "tilewright/transform/choose_layout.h"
 #include "tilewright/transform/eliminate_common.h"
 #include "tilewright/transform/eliminate_dead_code.h"
+#include "tilewright/transform/flatten_rows.h"
 #include "tilewright/transform/fold_batch_norm.h"
 #include "tilewright/transform/fold_constants.h"
 #include "tilewright/transform/fuse_ops.h"
 #include "tilewright/transform/merge_views.h"
 #include "tilewright/transform/order_pooling.h"
 #include "tilewright/transform/pad_filters.h"
+#include "tilewright/transform/pointwise_products.h"
 #include "tilewright/transform/separate_borders.h"
 #include "tilewright/transform/test_modules.h"
 
@@ -117,9 +119,11 @@ TEST_P(RandomGraphs, EveryPassKeepsTheResult) {
       {"FoldBatchNorm", FoldBatchNorm},
       {"OrderPooling", OrderPooling},
       {"FoldConstants", [&](const IRModule& m) { return FoldConstants(m, evaluate); }},
+      {"FlattenRows", FlattenRows},
       {"MergeViews", MergeViews},
       {"EliminateCommonSubexpressions", EliminateCommonSubexpressions},
       {"EliminateDeadCode", EliminateDeadCode},
+      {"PointwiseProducts", [&](const IRModule& m) { return PointwiseProducts(m, target); }},
       {"PadFilters", [&](const IRModule& m) { return PadFilters(m, target); }},
       {"ChooseLayout", [&](const IRModule& m) { return ChooseLayout(m, target); }},
       {"SeparateBorders", SeparateBorders},
