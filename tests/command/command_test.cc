@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tilewright/frontend/onnx/test_model_builder.h"
+#include "tilewright/support/file.h"
 #include "tilewright/target/test_target.h"
 
 namespace tilewright {
@@ -147,6 +148,54 @@ TEST_F(Command, DamagedModulesAreRefused) {
     EXPECT_EQ(run.status, 1) << run.output;
     EXPECT_THAT(run.output, HasSubstr("error[TW"));
   }
+}
+
+TEST_F(Command, CalibratesForATarget) {
+  const std::string file = Path("machine.target"), model = Path("good.onnx");
+  const CommandResult calibrate = RunCommand("calibrate --threads 1 -o " + file);
+  ASSERT_EQ(calibrate.status, 0) << calibrate.output;
+  EXPECT_THAT(calibrate.output, AllOf(HasSubstr("GFLOP/s"), HasSubstr("L1: "), HasSubstr("memory: ")));
+  const std::string flags = " --target " + file + " --no-cache";
+  EXPECT_EQ(RunCommand("compile " + model + flags + " -o " + Path("m.so")).status, 0);
+  const CommandResult again = RunCommand("compile " + model + " --target " + file + " -o " + Path("n.so"));
+  EXPECT_EQ(again.status, 0) << again.output;
+  EXPECT_EQ(ReadFile(Path("m.so")), ReadFile(Path("n.so")));
+  for (const char* command : {"run ", "inspect ", "bench --seconds 0.01 ", "profile --seconds 0.01 "}) {
+    const CommandResult result = RunCommand(command + model + flags);
+    EXPECT_EQ(result.status, 0) << command << result.output;
+  }
+  // What the code needs of a processor follows from the file's features.
+  const CommandResult inspect = RunCommand("inspect " + Path("m.so"));
+  EXPECT_THAT(inspect.output, HasSubstr("target: name=calibrated "));
+}
+
+TEST_F(Command, RefusesBadTargetFiles) {
+  const std::string file = Path("machine.target");
+  std::ofstream(file) << "tilewright-target 1\nname = x\n";
+  const CommandResult cut = RunCommand("compile " + Path("good.onnx") + " -o x.so --target " + file);
+  EXPECT_EQ(cut.status, 1);
+  EXPECT_THAT(cut.output, AllOf(HasSubstr("error[TW1106]"), HasSubstr("machine.target, line 2")));
+  EXPECT_THAT(RunCommand("run " + Path("good.onnx") + " --target no.target").output,
+              HasSubstr("error[TW1101]"));
+  EXPECT_THAT(RunCommand("calibrate --threads -1").output, HasSubstr("error[TW4002]"));
+}
+
+TEST_F(Command, ProfileExplainsKernels) {
+  const std::string model = Path("good.onnx");
+  const CommandResult text = RunCommand("profile --explain --seconds 0.01 " + model);
+  EXPECT_EQ(text.status, 0) << text.output;
+  EXPECT_THAT(text.output, AllOf(HasSubstr("predicted"), HasSubstr("rule ")));
+  const CommandResult result = RunCommand("profile --explain --json --seconds 0.01 " + model);
+  ASSERT_EQ(result.status, 0) << result.output;
+  const auto json = nlohmann::json::parse(result.output);
+  ASSERT_FALSE(json["kernels"].empty());
+  for (const auto& kernel : json["kernels"]) {
+    EXPECT_GT(kernel["predicted_us"], 0) << kernel;
+    EXPECT_GT(kernel["measured_us"], 0) << kernel;
+    EXPECT_FALSE(kernel["rules"].empty()) << kernel;
+  }
+  ASSERT_EQ(RunCommand("compile " + model + " -o " + Path("m.so")).status, 0);
+  EXPECT_THAT(RunCommand("profile --explain " + Path("m.so")).output, HasSubstr("error[TW4002]"));
 }
 
 }  // namespace

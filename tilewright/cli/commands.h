@@ -14,6 +14,7 @@ void AddBenchCommand(CLI::App& app);
 void AddProfileCommand(CLI::App& app);
 void AddGradientCommand(CLI::App& app);
 void AddCacheCommand(CLI::App& app);
+void AddCalibrateCommand(CLI::App& app);
 
 /// The exit status that a command ended with besides an exception: 0, or 1 for a failed comparison.
 int& ExitStatus();

@@ -28,6 +28,7 @@ int Main(int argc, char** argv) {
   AddProfileCommand(app);
   AddGradientCommand(app);
   AddCacheCommand(app);
+  AddCalibrateCommand(app);
   try {
     app.parse(argc, argv);
     return ExitStatus();

@@ -46,7 +46,9 @@ void CompileFlags::Add(CLI::App& app) {
   app.add_option(
       "--target", target,
       fmt::format(
-          "Machine to compile for (default: host), with key=value overrides: x,cores=8. Several, separated "
+          "Machine to compile for (default: host), or a file that `tilewright calibrate` wrote, with "
+          "key=value "
+          "overrides: x,cores=8. Several, separated "
           "by commas, make one module with a variant each, of which the processor takes the best that "
           "it can run. Known: {}",
           fmt::join(KnownTargetNames(), ", ")));
@@ -216,7 +218,7 @@ CompiledModel CompileFile(const std::string& path, const CompileFlags& flags, co
 }
 
 ReadyModel LoadModel(const std::string& path, const CompileFlags& flags,
-                     const std::map<std::string, NDArray>& bound) {
+                     const std::map<std::string, NDArray>& bound, bool explain) {
   ReadyModel ready;
   const auto start = std::chrono::steady_clock::now();
   if (IsModuleFile(path)) {
@@ -228,6 +230,7 @@ ReadyModel LoadModel(const std::string& path, const CompileFlags& flags,
   }
   ProgressLine progress;
   CompileOptions options = flags.Options();
+  options.explain = explain;
   options.progress = progress.Callback();
   for (auto& [name, value] : bound) ready.bound.insert(name);
   for (auto& [name, value] : flags.Bound()) ready.bound.insert(name);
@@ -266,16 +269,23 @@ ReadyModel LoadModelBinding(
 }
 
 ProgressLine::ProgressLine() : terminal_(isatty(STDERR_FILENO)) {}
-ProgressLine::~ProgressLine() {
+ProgressLine::~ProgressLine() { Clear(); }
+
+void ProgressLine::Show(const std::string& text) const {
+  if (!terminal_) return;
+  fmt::print(stderr, "\r\033[K{}", text);
+  std::fflush(stderr);
+}
+
+void ProgressLine::Clear() const {
   if (terminal_) fmt::print(stderr, "\r\033[K");
 }
 
 std::function<void(Phase, size_t, size_t)> ProgressLine::Callback() {
   if (!terminal_) return nullptr;
-  return [](Phase phase, size_t done, size_t total) {
-    std::string count = total ? fmt::format(" {}/{}", done, total) : "";
-    fmt::print(stderr, "\r\033[Kcompiling: {}{}", PhaseName(phase), count);
-    std::fflush(stderr);
+  return [this](Phase phase, size_t done, size_t total) {
+    const std::string count = total ? fmt::format(" {}/{}", done, total) : "";
+    Show(fmt::format("compiling: {}{}", PhaseName(phase), count));
   };
 }
 

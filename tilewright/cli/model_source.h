@@ -66,7 +66,7 @@ struct ReadyModel {
   double load_ms = 0;
 };
 ReadyModel LoadModel(const std::string& path, const CompileFlags& flags,
-                     const std::map<std::string, NDArray>& bound = {});
+                     const std::map<std::string, NDArray>& bound = {}, bool explain = false);
 
 /// What the module's code was made for; `compiled` is what it was made of, where that was in this process.
 Target TargetOf(const runtime::Module& module, const std::optional<CompiledModel>& compiled);
@@ -85,6 +85,11 @@ class ProgressLine {
  public:
   ProgressLine();
   ~ProgressLine();
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+  void Show(const std::string& text) const;
+  void Clear() const;
+  /// Shows the progress of a compilation, while the line is there.
   std::function<void(Phase, size_t, size_t)> Callback();
 
  private:

@@ -2,12 +2,14 @@
 // tilewright profile: where the time of a model goes, kernel by kernel, and where that of its compilation.
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "tilewright/cli/commands.h"
+#include "tilewright/cli/explain_report.h"
 #include "tilewright/cli/inputs.h"
 #include "tilewright/cli/model_source.h"
-#include "tilewright/cli/peak.h"
+#include "tilewright/cli/probe.h"
 #include "tilewright/cli/report.h"
 #include "tilewright/runtime/context.h"
 #include "tilewright/support/file.h"
@@ -23,13 +25,14 @@ struct ProfileArgs {
   int threads = 0;
   double seconds = 2;
   size_t top = 0;
-  bool json = false, by_time = false;
+  bool json = false, by_time = false, explain = false;
   CompileFlags flags;
 };
 
 /// One instruction of the program, over all of its runs.
 struct Row {
   std::string name, kind;
+  std::string kernel;  ///< that it launches
   double mean_us = 0;  ///< of one inference: of all executions in it
   double min_us = 0;   ///< of one execution
   double per_run = 0;  ///< executions in one inference
@@ -65,6 +68,8 @@ std::vector<Row> Rows(const runtime::Context& context, uint64_t runs) {
     Row row;
     row.kind = std::string(runtime::OpcodeName(instruction.opcode()));
     row.name = instruction.name.empty() ? row.kind : instruction.name;
+    if (auto* launch = std::get_if<runtime::LaunchOp>(&instruction.op))
+      row.kernel = program.kernels[launch->kernel];
     row.per_run = double(entry.runs) / double(runs);
     row.mean_us = double(entry.sum_ns) / 1e3 / double(runs);
     row.min_us = double(entry.min_ns) / 1e3;
@@ -172,8 +177,38 @@ Json ChromeTrace(const runtime::Context& context) {
   return {{"traceEvents", std::move(events)}, {"displayTimeUnit", "ns"}};
 }
 
+/// Each kernel once, in the order of its first launch, or the slowest first.
+std::vector<ExplainedKernel> ExplainedKernels(const std::vector<Row>& rows, const CompiledModel& model,
+                                              const ProfileArgs& args, int threads) {
+  std::vector<ExplainedKernel> kernels;
+  for (const Row& row : rows) {
+    const auto explanation = model.explanations.find(row.kernel);
+    if (explanation == model.explanations.end() || row.per_run == 0) continue;
+    auto it = std::ranges::find(kernels, row.kernel, &ExplainedKernel::name);
+    if (it == kernels.end()) {
+      kernels.push_back({.name = row.kernel, .min_us = row.min_us, .explanation = &explanation->second});
+      it = kernels.end() - 1;
+      it->predicted = Predict(explanation->second, row.flops / row.per_run, row.bytes / row.per_run, threads,
+                              model.target);
+    }
+    it->launches += row.per_run;
+    it->mean_us += row.mean_us;  // a sum until all are known
+    it->min_us = std::min(it->min_us, row.min_us);
+  }
+  if (args.by_time || args.top > 0) {
+    std::ranges::sort(kernels, std::greater(), &ExplainedKernel::mean_us);
+    if (args.top > 0 && kernels.size() > args.top) kernels.resize(args.top);
+  }
+  for (ExplainedKernel& k : kernels) k.mean_us /= k.launches;
+  return kernels;
+}
+
 void Profile(const ProfileArgs& args) {
-  const ReadyModel ready = LoadModel(args.model, args.flags);
+  if (args.explain && IsModuleFile(args.model)) {
+    throw Error("TW4002", "--explain tells what the compiler decided, and this is a compiled module",
+                args.model, {"give the model that it was compiled from"});
+  }
+  const ReadyModel ready = LoadModel(args.model, args.flags, {}, args.explain);
   constexpr size_t kTraceRoom = 1 << 20;
   runtime::Context context(
       ready.module,
@@ -184,10 +219,21 @@ void Profile(const ProfileArgs& args) {
   const std::vector<Row> rows = Rows(context, runs);
   if (!args.trace.empty()) WriteFile(args.trace, ChromeTrace(context).dump() + "\n");
   if (args.json) {
-    fmt::print("{}\n", ProfileJson(rows, ready, args, peak, runs, context.num_threads()).dump());
+    Json out = ProfileJson(rows, ready, args, peak, runs, context.num_threads());
+    if (args.explain) {
+      out["target"] = ready.compiled->target.ToString();
+      out["kernels"] = Json::array();
+      for (const ExplainedKernel& k : ExplainedKernels(rows, *ready.compiled, args, context.num_threads()))
+        out["kernels"].push_back(ExplanationJson(k, ready.compiled->target));
+    }
+    fmt::print("{}\n", out.dump());
     return;
   }
   PrintTable(rows, args, peak, runs, context.num_threads());
+  if (args.explain) {
+    for (const ExplainedKernel& k : ExplainedKernels(rows, *ready.compiled, args, context.num_threads()))
+      PrintExplanation(k, ready.compiled->target);
+  }
   if (!ready.compiled) return;
   fmt::print("\ncompiled in {:.2f} s:\n", ready.compile_s);
   PrintPassTimes(*ready.compiled);
@@ -204,6 +250,10 @@ void AddProfileCommand(CLI::App& app) {
   command->add_option("--seconds", args->seconds, "How long to measure")->capture_default_str();
   command->add_option("--top", args->top, "Show only so many instructions, the slowest");
   command->add_flag("--by-time", args->by_time, "The slowest first (default: the order of the program)");
+  command->add_flag(
+      "--explain", args->explain,
+      "Of a model: say for each kernel which rule scheduled it, what that weighed, and the time "
+      "that was predicted");
   command->add_flag("--json", args->json, "Print one JSON object");
   command->add_option("--trace", args->trace, "Write one run as a trace for chrome://tracing or Perfetto")
       ->type_name("FILE.json");

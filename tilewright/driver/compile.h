@@ -16,6 +16,7 @@
 #include "tilewright/graph/printer.h"
 #include "tilewright/ir/pass.h"
 #include "tilewright/runtime/program.h"
+#include "tilewright/schedule/rules/explanation.h"
 #include "tilewright/target/target.h"
 
 namespace tilewright {
@@ -40,6 +41,9 @@ struct CompileOptions {
   /// Names of AllPasses: passes before the first and behind the second are left out; empty: none. What
   /// the module is must fit the pass to begin at.
   std::string start_at, stop_after_pass;
+  /// Whether to say what was decided for each kernel (CompiledModel::explanations); the cache, which does not
+  /// know, is then not used.
+  bool explain = false;
   bool verify_each = false;  ///< verify around every pass, not at the end only
   /// Names of phases and passes (driver/phase.h), or "all" passes; a name without number stands for every
   /// run.
@@ -84,6 +88,7 @@ struct CompiledModel {
   std::map<std::string, int> operators;  ///< of the imported graph, with counts
   double flops = 0;                      ///< of the direct algorithms, all operators
   std::vector<PassRecord> times;
+  std::map<std::string, Explanation> explanations;  ///< by the kernel's name, where they were asked for
 };
 
 /// Compiles the function @main of `module`, whose first parameters are the model's inputs; `parameters` gives

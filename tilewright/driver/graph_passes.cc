@@ -6,6 +6,7 @@
 #include "tilewright/transform/choose_layout.h"
 #include "tilewright/transform/eliminate_common.h"
 #include "tilewright/transform/eliminate_dead_code.h"
+#include "tilewright/transform/flatten_rows.h"
 #include "tilewright/transform/flush_tiny.h"
 #include "tilewright/transform/fold_batch_norm.h"
 #include "tilewright/transform/fold_constants.h"
@@ -14,6 +15,7 @@
 #include "tilewright/transform/merge_views.h"
 #include "tilewright/transform/order_pooling.h"
 #include "tilewright/transform/pad_filters.h"
+#include "tilewright/transform/pointwise_products.h"
 #include "tilewright/transform/reduce_precision.h"
 #include "tilewright/transform/separate_borders.h"
 
@@ -43,6 +45,8 @@ constexpr GraphPass kGraphPasses[] = {
      [](const IRModule& m, Context c) { return FoldConstants(m, ConstantEvaluatorFor(c.options)); }, true},
     {Phase::kSimplify, "FlushTiny",
      [](const IRModule& m, Context c) { return c.options.max_error > 0 ? FlushTiny(m) : m; }, true},
+    // It makes views of views.
+    {Phase::kSimplify, "FlattenRows", Alone<FlattenRows>},
     {Phase::kSimplify, "MergeViews", Alone<MergeViews>},
     {Phase::kSimplify, "EliminateCommonSubexpressions", Alone<EliminateCommonSubexpressions>},
     {Phase::kSimplify, "EliminateDeadCode.2", Alone<EliminateDeadCode>},
@@ -52,12 +56,17 @@ constexpr GraphPass kGraphPasses[] = {
        return c.options.precision == Precision::kBF16 ? ReducePrecision(m, c.options.target) : m;
      },
      true},
+    // Before layouts, and before filters are padded for them.
+    {Phase::kLayout, "PointwiseProducts",
+     [](const IRModule& m, Context c) { return PointwiseProducts(m, c.options.target); }, true},
     // Before layouts, since channels that fill vectors have another.
     {Phase::kLayout, "PadFilters",
      [](const IRModule& m, Context c) { return PadFilters(m, c.options.target); }, true},
     // Layouts before fusion: a Relayout is an operator that fuses like any other.
     {Phase::kLayout, "ChooseLayout",
-     [](const IRModule& m, Context c) { return ChooseLayout(m, c.options.target, c.options.max_error); },
+     [](const IRModule& m, Context c) {
+       return ChooseLayout(m, c.options.target, c.options.max_error, c.decisions);
+     },
      true},
     {Phase::kLayout, "SeparateBorders", Alone<SeparateBorders>, true},
     {Phase::kFuse, "FuseOps", Alone<FuseOps>},

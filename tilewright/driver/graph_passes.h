@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "tilewright/driver/compile.h"
+#include "tilewright/transform/choose_layout.h"
 
 namespace tilewright {
 
@@ -12,6 +13,7 @@ namespace tilewright {
 struct GraphPassContext {
   const std::map<std::string, NDArray>& parameters;
   const CompileOptions& options;
+  std::vector<LayoutDecision>* decisions;  ///< null: nobody asks
 };
 
 /// One line of the pipeline from the imported graph to fused functions.

@@ -98,7 +98,7 @@ std::string KernelName(const std::string& operators, const std::string& text) {
 
 void ScheduleUnit(KernelUnit& unit, const Target& target) {
   Schedule schedule(unit.unscheduled);
-  ApplyRules(schedule, {target, unit.constant_args});
+  ApplyRules(schedule, {target, unit.constant_args, unit.explanation ? &*unit.explanation : nullptr});
   unit.scheduled = schedule.func();
   unit.trace = schedule.trace();
   unit.prepare = schedule.prepare();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -12,6 +13,7 @@
 #include "tilewright/driver/kernel_cache.h"
 #include "tilewright/driver/kernel_log.h"
 #include "tilewright/graph/graph.h"
+#include "tilewright/schedule/rules/explanation.h"
 #include "tilewright/schedule/schedule.h"
 #include "tilewright/target/target.h"
 #include "tilewright/tir/lower/lower.h"
@@ -34,6 +36,8 @@ struct KernelUnit {
   /// Whether the unit came from the kernel cache: then `unscheduled` and `trace` are empty, bodies of
   /// `scheduled` and of the kernels hold nothing, and `code` may be there already.
   bool cached = false;
+  /// What was decided for it so far, where somebody asks; scheduling goes on with it.
+  std::optional<Explanation> explanation;
   bool code_is_new = false;  ///< whether `code` did not come from there
 };
 
@@ -43,6 +47,8 @@ class KernelSet {
   /// and is the same in every model.
   size_t Add(const GraphFunction& f, std::vector<bool> constant_args);
   const std::vector<KernelUnit>& units() const { return units_; }
+  /// Asks for an explanation of a unit, which begins with this one.
+  void Explain(size_t unit, Explanation explanation) { units_[unit].explanation = std::move(explanation); }
 
   /// Adds a kernel-level function, which takes its unit's place at every stage.
   size_t AddKernel(const PrimFunc& f, std::vector<bool> constant_args);

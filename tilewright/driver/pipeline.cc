@@ -5,6 +5,7 @@
 #include "tilewright/codegen/c/codegen.h"
 #include "tilewright/driver/build_program.h"
 #include "tilewright/driver/constant_args.h"
+#include "tilewright/driver/explain.h"
 #include "tilewright/driver/graph_passes.h"
 #include "tilewright/driver/kernel_set.h"
 #include "tilewright/driver/prepare_constants.h"
@@ -136,6 +137,7 @@ class Pipeline {
     model_.kernels = std::move(built.kernels);
     model_.memory = built.memory;
     for (const PreparedConstant& c : built.constants) model_.constants.push_back(c.offset);
+    if (options_.explain) model_.explanations = ExplanationsByKernel(kernels_);
     if (GenerateCode()) return;
     Timed("PrepareConstants", [&] {
       model_.parameters = PrepareConstants(built.constants, built.parameter_bytes, options_.threads,
@@ -188,7 +190,7 @@ class Pipeline {
 
   /// Whether only the result is asked for: with the cache, most passes see no kernel.
   bool UsesCache() const {
-    return options_.cache && !model_.kernels_only &&
+    return options_.cache && !model_.kernels_only && !options_.explain &&
            CodeGeneratorOf(options_.target) == CodeGenerator::kLlvm &&
            options_.stop_after.value_or(Phase::kPackage) == Phase::kPackage &&
            options_.stop_after_pass.empty() && options_.start_at.empty() && options_.print_after.empty() &&
@@ -229,7 +231,9 @@ class Pipeline {
     } else {
       const GraphFunction graph(static_cast<const GraphFunctionNode*>(f.get()));
       constant_args.resize(graph->params.size());
-      unit_of_[graph.name()] = kernels_.Add(graph, std::move(constant_args));
+      const size_t known = kernels_.units().size(), unit = kernels_.Add(graph, std::move(constant_args));
+      unit_of_[graph.name()] = unit;
+      if (options_.explain && unit == known) kernels_.Explain(unit, ExplainGraph(graph, decisions_));
     }
   }
 
@@ -273,7 +277,7 @@ class Pipeline {
   }
 
   void Apply(const GraphPass& pass) {
-    const GraphPassContext context{parameters_, options_};
+    const GraphPassContext context{parameters_, options_, options_.explain ? &decisions_ : nullptr};
     model_.module = passes_.Run(std::string(pass.name), model_.module,
                                 [&](const IRModule& m) { return pass.run(m, context); });
   }
@@ -416,6 +420,7 @@ class Pipeline {
   std::map<std::string, NDArray> parameters_;
   KernelSet kernels_;
   std::map<std::string, size_t> unit_of_;  ///< by the name of the fused function
+  std::vector<LayoutDecision> decisions_;  ///< where explanations are asked for
   bool reproduces_ = true;                 ///< whether failures are to be kept
   std::string step_;           ///< that runs or ran last, of those that are not from module to module
   IRModule imported_, fused_;  ///< as all passes began, and those of kernels
