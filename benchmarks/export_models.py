@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import json
 import pathlib
+import re
 import sys
 import time
 import warnings
@@ -113,12 +114,13 @@ MORE_MODELS = {name: (vision(name), (1, 3, 224, 224)) for name in (
     "convnext_tiny", "efficientnet_b0", "mnasnet1_0", "mobilenet_v3_large", "regnet_y_400mf",
     "resnext50_32x4d", "shufflenet_v2_x1_0", "swin_t", "vit_b_32")}
 
-# Models of text: how they are made, their inputs by name, and the names of their outputs.
+# Models of text: how they are made, their inputs by name for a batch, and the names of their outputs.
 TEXT_MODELS = {
-    "bert_base": (Bert, lambda: {"input_ids": words(30522, 1, 128), "attention_mask": torch.ones(1, 128, dtype=int),
-                                 "token_type_ids": torch.zeros(1, 128, dtype=int)}, ["output"]),
-    "lstm_lm": (LstmLanguageModel, lambda: {"tokens": words(10000, 35, 1), "hidden": torch.randn(2, 1, 650) / 4,
-                                            "cell": torch.randn(2, 1, 650) / 4}, ["scores", "new_hidden", "new_cell"]),
+    "bert_base": (Bert, lambda n: {"input_ids": words(30522, n, 128), "attention_mask": torch.ones(n, 128, dtype=int),
+                                   "token_type_ids": torch.zeros(n, 128, dtype=int)}, ["output"]),
+    "lstm_lm": (LstmLanguageModel, lambda n: {"tokens": words(10000, 35, n), "hidden": torch.randn(2, n, 650) / 4,
+                                              "cell": torch.randn(2, n, 650) / 4},
+                ["scores", "new_hidden", "new_cell"]),
 }
 NAMES = [*MODELS, *TEXT_MODELS]
 
@@ -149,16 +151,23 @@ def settle_batch_norms(model, shape):
     model.eval()
 
 
+def split_batch(name):
+    """resnet50_b8 is resnet50, with the same weights, for a batch of 8; without an end, a batch of 1."""
+    found = re.fullmatch(r"(.+)_b([1-9][0-9]*)", name)
+    return (found[1], int(found[2])) if found else (name, 1)
+
+
 def build(name):
     """The model, its inputs by name, and the names of its outputs."""
+    name, batch = split_batch(name)
     torch.manual_seed(zlib.crc32(name.encode()))
     if name in TEXT_MODELS:
         make, inputs, outputs = TEXT_MODELS[name]
-        return make().eval(), inputs(), outputs
+        return make().eval(), inputs(batch), outputs
     make, shape = {**MODELS, **MORE_MODELS}[name]
     model = make()
     settle_batch_norms(model, shape)
-    return model, {"input": random_inputs(shape[0], shape)}, ["output"]
+    return model, {"input": random_inputs(shape[0] * batch, shape)}, ["output"]
 
 
 def export(name, path):
@@ -187,11 +196,11 @@ def recipe():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("names", nargs="*", help=f"models to export (default: {', '.join(NAMES)}); others: "
-                        f"{', '.join(MORE_MODELS)}")
+                        f"{', '.join(MORE_MODELS)}; with _bN behind a name, for a batch of N")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build" / "models", help="folder to write to")
     options = parser.parse_args()
     known = [*NAMES, *MORE_MODELS]
-    unknown = [name for name in options.names if name not in known]
+    unknown = [name for name in options.names if split_batch(name)[0] not in known]
     if unknown:
         parser.error(f"unknown models: {', '.join(unknown)}; known: {', '.join(known)}")
 
