@@ -11,6 +11,13 @@ namespace {
 /// What a core reads of a panel while it waits for memory: some 100 ns at some 80 bytes a nanosecond.
 constexpr int64_t kBytesAhead = 8192;
 constexpr int64_t kLineBytes = 64;
+/// Cycles that remain visible where vectors do not begin with lines: of a step, from the second level of
+/// cache; of each vector, from memory. Fitted to 2022x3671x166 beside 2022x3680x166, and to 20 of 28x748x565,
+/// which take 1.14 and 2 times as long.
+constexpr double kSplitCycles = 2, kSplitMissCycles = 40;
+/// Cycles to copy a vector to a panel: fitted to products of 11 to 28 rows, which copying makes 1.2 to 1.5
+/// times as slow.
+constexpr double kCopyCycles = 4;
 
 /// The operand whose innermost access runs along the columns: its buffer, or null.
 Buffer ColumnOperand(const BlockNode& block, const Var& column, const Var& depth) {
@@ -67,6 +74,7 @@ class MatMulRule {
       PlanTile();
     }
     PackColumns();
+    if (copies_) CopyColumns();
     blocks_ = IsolateProduct(s_, product_);
     if (open_rows_) PadFromLast(3, tile_.rows);
     if (open_columns_) PadFromLast(2, width_);
@@ -76,6 +84,7 @@ class MatMulRule {
     for (const RowPart& part : open_rows_ ? OpenRows() : unit_ > 1 ? RowsOfRuns() : KnownRows()) {
       if (!open_rows_ || part.rows > 1 || !TileRow(part)) TileProduct(part);
     }
+    if (copies_) PlaceCopy();
     // The last tiles become parts of their own, inner ones first: parts of outer loops hold copies of both.
     std::vector<LoopRef> rows = {row_tiles_}, panels = {panels_};
     auto separate_rows = [&] {
@@ -157,6 +166,26 @@ class MatMulRule {
     return constant ? index : -1;
   }
 
+  /// Whether the operand that the columns run over may be copied to panels: a parameter that is read along
+  /// them alone, and all extents are known.
+  bool MayCopy() const {
+    if (dot_ || ConstantMatrix() >= 0) return false;
+    const Buffer b = ColumnOperand(node_, Column().var, DepthVar().var);
+    if (!b || ParameterIndex(s_, b) < 0) return false;
+    for (const IterVar& iv : node_.iter_vars) {
+      if (!AsInt(iv.dom.extent)) return false;
+    }
+    int loads = 0;
+    PreOrderExprs(node_.body, [&](const Expr& e) {
+      auto* load = e.As<LoadNode>();
+      loads += load && load->buffer == b;
+    });
+    return loads == 1 && std::any_of(node_.reads.begin(), node_.reads.end(), [&](const BufferRegion& r) {
+             return r.buffer == b && r.region.size() > 1 && r.region.back().min.get() == Column().var.get() &&
+                    IsInt(b.shape().back(), *AsInt(Column().dom.extent));
+           });
+  }
+
   /// What a step takes of a row: a float, or a group of bytes for the dot product.
   static constexpr double kStepBytes = 4;
 
@@ -164,20 +193,21 @@ class MatMulRule {
     rows_ = AsInt(Row().dom.extent).value_or(kTypicalExtent);
     open_rows_ = !AsInt(Row().dom.extent);
     const int64_t columns = AsInt(Column().dom.extent).value_or(kTypicalExtent);
-    open_columns_ = !AsInt(Column().dom.extent);
-    PlanLanes(columns);
     int64_t batch = 1;
     for (size_t i = node_.annotations.contains("runs"); i + 3 < rank_; ++i)
       batch *= AsInt(node_.iter_vars[i].dom.extent).value_or(1);
-    TileSpace space{.rows = rows_,
-                    .vectors = (columns + lanes_ - 1) / lanes_,
-                    .depth = AsInt(DepthVar().dom.extent).value_or(kTypicalExtent) / ways_,
-                    .row_bytes = RowBytes(),
-                    .row_step_bytes = kStepBytes,
-                    .unrolled = !dot_};
-    tile_ = ChooseTile(space, context_.target);
-    padded_ = MayPadColumns();
-    if (padded_) WeighPadding(space, batch);
+    TileSpace space = PlanColumns(columns, batch);
+    if (MayCopy()) {
+      const double plain = PlainTime(space, batch);
+      copies_ = true;
+      space = PlanColumns(columns, batch);
+      const double copied = CopiedTime(space, batch);
+      // What one core copies others should not have to fetch.
+      copies_ = copied < plain && FillsCores(batch * Panels(space, tile_), context_.target);
+      ExplainOptions(context_, "columns", "a right matrix that is not constant, by predicted time",
+                     {{"as it lies", plain, !copies_}, {"copied to panels", copied, copies_}});
+      if (!copies_) space = PlanColumns(columns, batch);
+    }
     // Tiles of rows are parallel work where the columns do not fill the cores.
     const int64_t units = batch * Panels(space, tile_);
     // Extents that are not known may be large.
@@ -186,7 +216,7 @@ class MatMulRule {
         !known || WorthThreads(double(batch) * double(Runs()) * CyclesOf(space), context_.target);
     if (!open_rows_ && !FillsCores(units, context_.target)) {
       split_rows_ = !open_columns_ && rows_ % tile_.rows == 0;
-      rows_outside_ = !split_rows_ && BusyShare(rows_ / tile_.rows) > BusyShare(units);
+      rows_outside_ = !split_rows_ && RowsOutside(units);
     }
     ExplainTile(context_, space, tile_, batch,
                 split_rows_ || rows_outside_ ? units * (rows_ / tile_.rows) : units);
@@ -194,6 +224,72 @@ class MatMulRule {
     // The fewest that keep the pipes busy: what one row costs less than in a whole tile.
     if (const int64_t few = LeastRows(tile_.vectors, context_.target); open_rows_ && few < tile_.rows)
       few_rows_ = few;
+  }
+
+  /// Lanes and tile for the columns, where these are copied or not. Returns what the tile is for.
+  TileSpace PlanColumns(int64_t columns, int64_t batch) {
+    open_columns_ = !AsInt(Column().dom.extent);
+    PlanLanes(columns);
+    TileSpace space{.rows = rows_,
+                    .vectors = (columns + lanes_ - 1) / lanes_,
+                    .depth = AsInt(DepthVar().dom.extent).value_or(kTypicalExtent) / ways_,
+                    .row_bytes = RowBytes(),
+                    .row_step_bytes = kStepBytes,
+                    .more_line_cycles = LiesInTwoLines() ? kSplitCycles : 0,
+                    .unrolled = !dot_};
+    tile_ = ChooseTile(space, context_.target);
+    padded_ = MayPadColumns();
+    if (padded_) WeighPadding(space, batch);
+    return space;
+  }
+
+  /// Whether vectors of the columns are read where they do not begin at a multiple of their length.
+  bool LiesInTwoLines() const {
+    const auto columns = AsInt(Column().dom.extent);
+    return columns && *columns % lanes_ && !copies_ && ConstantMatrix() < 0;
+  }
+
+  /// Whether tiles of rows keep the cores busier than so many units that take all rows.
+  bool RowsOutside(int64_t units) const {
+    return !open_rows_ && !FillsCores(units, context_.target) &&
+           BusyShare(rows_ / tile_.rows) > BusyShare(units);
+  }
+
+  /// Predicted time with the columns where they lie: the last panel, where it is not whole, follows the
+  /// others.
+  double PlainTime(const TileSpace& space, int64_t batch) const {
+    const double cores = std::max(1, context_.target.cores);
+    const int64_t panels = Panels(space, tile_);
+    const double all = double(batch * Runs()) * TileCycles(space, tile_, context_.target) / cores;
+    const double last =
+        open_columns_ && batch == 1 && !RowsOutside(panels) ? all * (cores - 1) / double(panels) : 0;
+    const bool split_misses = LiesInTwoLines() && PassesCaches();
+    return all + last + (split_misses ? kSplitMissCycles * double(ColumnVectors(space, batch)) / cores : 0);
+  }
+
+  /// The same with panels, and to make them.
+  double CopiedTime(const TileSpace& space, int64_t batch) const {
+    const Target& target = context_.target;
+    const double copy = kCopyCycles + (PassesCaches() ? target.memory_line_cycles : 0);
+    return (double(batch * Runs()) * TileCycles(space, tile_, target) +
+            double(ColumnVectors(space, batch)) * copy) /
+           std::max(1, target.cores);
+  }
+
+  int64_t ColumnVectors(const TileSpace& space, int64_t batch) const {
+    return batch * Runs() * space.depth * space.vectors;
+  }
+
+  /// Whether what the kernel reads and writes takes more than the last level of cache, so that it
+  /// comes from memory.
+  bool PassesCaches() const {
+    int64_t bytes = 0;
+    for (const Buffer& b : s_.func()->buffers) {
+      int64_t own = b.dtype().bytes();
+      for (const Expr& e : b.shape()) own *= AsInt(e).value_or(1);
+      bytes += own;
+    }
+    return !context_.target.caches.empty() && bytes > context_.target.caches.back().bytes;
   }
 
   int64_t Runs() const {
@@ -251,7 +347,8 @@ class MatMulRule {
   /// Whether panels may end beyond the columns: those of a constant hold zeros there, and what is beyond is
   /// masked where results are stored.
   bool MayPadColumns() const {
-    return !dot_ && AsInt(Column().dom.extent) && context_.target.has_masked_memory && ConstantMatrix() >= 0;
+    return !dot_ && AsInt(Column().dom.extent) && context_.target.has_masked_memory &&
+           (copies_ || ConstantMatrix() >= 0);
   }
 
   /// Whole vectors where they divide the columns or these may be padded. Else as wide as divides the columns,
@@ -306,6 +403,30 @@ class MatMulRule {
     }
     s_.TransformLayout(b, old, panels, open_columns_);
     packed_ = s_.func()->buffers[size_t(index)];
+  }
+
+  /// The operand that the columns run over is copied to memory that holds a panel's columns of a row side by
+  /// side; the last panel repeats the last column.
+  void CopyColumns() {
+    const Buffer columns = ColumnOperand(node_, Column().var, DepthVar().var);
+    copy_ = s_.CacheRead(product_, columns, "global");
+    if (open_columns_) s_.PadAxis(*copy_, s_.GetLoops(*copy_).back(), width_);
+  }
+
+  /// A panel is made where all of its tiles are computed, one after the other.
+  void PlaceCopy() {
+    s_.ComputeAt(*copy_, panels_);
+    const Buffer panels = s_.Get(*copy_).writes.front().buffer;
+    std::vector<Var> old;
+    for (size_t d = 0; d < panels.shape().size(); ++d) old.push_back(Var(fmt::format("d{}", d)));
+    std::vector<Expr> axes(old.begin(), old.end());
+    const Expr column = axes.back();
+    axes.insert(axes.end() - 2, FloorDiv(column, Expr(width_)));
+    axes.back() = FloorMod(column, Expr(width_));
+    s_.TransformLayout(panels, old, axes);
+    const std::vector<LoopRef> vectors = s_.Split(s_.GetLoops(*copy_).back(), {Expr(nullptr), Expr(lanes_)});
+    s_.Vectorize(vectors[1]);
+    s_.Unroll(vectors[0]);
   }
 
   /// Pads an axis, counted from the product's last variable, for the product and the total of its runs.
@@ -611,6 +732,8 @@ class MatMulRule {
   int64_t few_rows_ = 0;  ///< of a smaller tile for the last rows, where their number is open
   RegisterTile tile_;
   Buffer packed_;
+  bool copies_ = false;           ///< whether panels of the columns' operand are made when the kernel runs
+  std::optional<BlockRef> copy_;  ///< what makes the panels
   TileBlocks blocks_;
   std::vector<LoopRef> outer_;
   LoopRef panels_, row_tiles_;

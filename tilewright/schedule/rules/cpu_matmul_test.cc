@@ -101,6 +101,33 @@ TEST(MatMulRule, ColumnsBehindTheLastAreNoGather) {
   EXPECT_THAT(text, Not(HasSubstr("min(ramp(")));
 }
 
+/// C[i] = A[i] B[i].
+PrimFunc BatchOfProducts(int64_t batch, int64_t m, int64_t n, int64_t k) {
+  te::Tensor a = te::Placeholder("A", kF32, {batch, m, k}), b = te::Placeholder("B", kF32, {batch, k, n});
+  IterVar r = te::ReduceAxis(k, "k");
+  te::Tensor c =
+      te::Compute("C", {batch, m, n},
+                  [&](auto& i) { return te::Sum(a({i[0], i[1], r.var}) * b({i[0], r.var, i[2]}), {r}); },
+                  {{"rule", std::string("matmul")}});
+  return te::CreatePrimFunc("products", {a, b}, {c});
+}
+
+TEST(MatMulRule, ColumnsThatDoNotBeginWithLinesAreCopiedWhereRowsPayForThat) {
+  Target target = Target::Parse("x86-64-v4,cores=2");
+  target.caches = {{2048, 64, 1}, {16 << 10, 64, 1}, {1 << 20, 64, 1}};
+  for (auto [batch, rows, columns, copies] : std::vector<std::tuple<int64_t, int64_t, int64_t, bool>>{
+           {4, 90, 45, true}, {2, 90, 70, true}, {4, 90, 40, true}, {4, 3, 45, false}, {4, 90, 48, false}}) {
+    SCOPED_TRACE(fmt::format("{} of {} x {}", batch, rows, columns));
+    const PrimFunc f = BatchOfProducts(batch, rows, columns, 24);
+    Schedule s(f);
+    ApplyRules(s, {target, {false, false, false}});
+    ExpectSameResult(f, s);
+    EXPECT_EQ(ToString(s.func()).find("alloc B_global") != std::string::npos, copies);
+    // A panel belongs to a chunk.
+    EXPECT_EQ(LowerPrimFunc(s.func(), target).launches.size(), 1u);
+  }
+}
+
 TEST(MatMulRule, NextPanelIsAskedForALineAtATime) {
   // Tiles of rows that go over a panel have more steps than the next panel has lines.
   Target target = Target::Parse("x86-64-v4,cores=2");

@@ -34,6 +34,12 @@ constexpr double kFetchedLineCycles = 2;
 /// set.
 constexpr int64_t kPageBytes = 4096;
 
+/// The vectors of all steps are walked once per tile: beyond half of the first level they come from the
+/// second.
+bool Streams(int64_t depth, int64_t vectors, const Target& target) {
+  return depth * vectors * target.vector_bytes > target.CacheBytes(1) / 2;
+}
+
 /// Lines that a step of the depth brings to the first level once more, as the rows of a tile push each other
 /// out: rows that lie whole pages apart have one set of the cache between them, whose ways the vectors pass
 /// through too.
@@ -66,11 +72,8 @@ double CyclesPerStep(int64_t rows, int64_t vectors, int64_t depth, const Target&
   const double loads = double(rows + vectors);
   const double fmas = double(rows * vectors) + (target.has_fma ? 0 : kShuffle * double(rows));
   const double compute = std::max({fmas / pipes, loads / pipes, double(target.fma_latency)});
-  // The vectors of all steps are walked once per tile: beyond half of the first level they come from the
-  // second.
-  const bool streams = depth * vectors * target.vector_bytes > target.CacheBytes(1) / 2;
   const double lines = double(vectors * target.vector_bytes) / 64;
-  return compute + (streams ? lines * kLineCycles : 0);
+  return compute + (Streams(depth, vectors, target) ? lines * kLineCycles : 0);
 }
 
 int64_t LeastRows(int64_t vectors, const Target& target) {
@@ -93,7 +96,8 @@ double TileCycles(const TileSpace& space, const RegisterTile& tile, const Target
           CyclesPerStep(lines * rows, tile.vectors, space.depth, target) +
           kLineCycles * double(ConflictingLines(rows, space.row_bytes, target)) +
           (space.unrolled ? kLoopCycles / double(StepsAtOnce(lines * rows, tile.vectors, target)) : 0) +
-          kRowLineCycles * double(lines * rows) * RowLines(space, target);
+          kRowLineCycles * double(lines * rows) * RowLines(space, target) +
+          (Streams(space.depth, tile.vectors, target) ? space.more_line_cycles : 0);
       total += double(line_parts * row_parts) * (step * double(space.depth) + kTileOverhead);
     });
   });

@@ -24,6 +24,9 @@ struct TileSpace {
   /// Bytes of the operand that is broadcast that a step of one row reads for the first time within a panel of
   /// vectors.
   double row_step_bytes = 0;
+  /// What remains visible of the line more that a step takes from the second level of cache where vectors
+  /// do not begin with lines.
+  double more_line_cycles = 0;
   bool unrolled = false;  ///< whether several steps share one test of the loop (see StepsAtOnce)
   bool ragged_lines = true, ragged_rows = true;  ///< whether the last tile may be smaller than the others
   bool ragged_vectors = false;  ///< whether the last tile may compute vectors beyond the space
