@@ -15,9 +15,11 @@
 #include "tilewright/transform/merge_views.h"
 #include "tilewright/transform/order_pooling.h"
 #include "tilewright/transform/pad_filters.h"
+#include "tilewright/transform/pad_groups.h"
 #include "tilewright/transform/pointwise_products.h"
 #include "tilewright/transform/reduce_precision.h"
 #include "tilewright/transform/separate_borders.h"
+#include "tilewright/transform/transposed_convolutions.h"
 
 namespace tilewright {
 
@@ -59,6 +61,11 @@ constexpr GraphPass kGraphPasses[] = {
     // Before layouts, and before filters are padded for them.
     {Phase::kLayout, "PointwiseProducts",
      [](const IRModule& m, Context c) { return PointwiseProducts(m, c.options.target); }, true},
+    // What is left of transposed convolutions; as plain ones they get more filters and layouts.
+    {Phase::kLayout, "TransposedConvolutions",
+     [](const IRModule& m, Context c) { return TransposedConvolutions(m, c.options.target); }, true},
+    {Phase::kLayout, "PadGroups", [](const IRModule& m, Context c) { return PadGroups(m, c.options.target); },
+     true},
     // Before layouts, since channels that fill vectors have another.
     {Phase::kLayout, "PadFilters",
      [](const IRModule& m, Context c) { return PadFilters(m, c.options.target); }, true},

@@ -174,6 +174,54 @@ inline std::vector<OpCase> ColumnsCases() {
   };
 }
 
+/// Phases of a transposed convolution by strides, over two axes, to 3 filters. `places` is what each phase
+/// has.
+inline OpCase PhasesCaseOf(std::string name, TestIndex result, TestIndex kernel, TestIndex strides,
+                           TestIndex pads, TestIndex places) {
+  constexpr int64_t filters = 3;
+  // Phases along an axis that are one argument's: the first and how many.
+  std::vector<std::vector<TestIndex>> groups(2);
+  for (size_t d = 0; d < 2; ++d) {
+    const int64_t longer = kernel[d] % strides[d];
+    if (longer > 0) groups[d].push_back({0, longer});
+    groups[d].push_back({longer, strides[d] - longer});
+  }
+  OpCase c{
+      std::move(name),
+      "InterleavePhases",
+      {},
+      {{"filters", filters}, {"result", result}, {"kernel", kernel}, {"strides", strides}, {"pads", pads}},
+      {2, filters, result[0], result[1]},
+      {}};
+  for (const TestIndex& a : groups[0]) {
+    for (const TestIndex& b : groups[1])
+      c.inputs.push_back({kF32, {2, a[1] * b[1] * filters, places[0], places[1]}});
+  }
+  c.expected = {[=](const TestArrays& in, const TestIndex& i) {
+    size_t part = 0;
+    int64_t phase = 0;
+    TestIndex at = {i[0], 0};
+    for (size_t d = 0; d < 2; ++d) {
+      const int64_t u = i[d + 2] + pads[d], r = u % strides[d];
+      const size_t own = groups[d].size() > 1 && r >= groups[d][1][0] ? 1 : 0;
+      part = part * groups[d].size() + own;
+      phase = phase * groups[d][own][1] + r - groups[d][own][0];
+      at.push_back(u / strides[d] - pads[d] / strides[d]);
+    }
+    at[1] = phase * filters + i[1];
+    return At(in[part], at);
+  }};
+  return c;
+}
+
+inline std::vector<OpCase> PhasesCases() {
+  return {
+      PhasesCaseOf("two_arguments", {7, 6}, {3, 2}, {2, 2}, {0, 0}, {4, 3}),
+      PhasesCaseOf("four_arguments", {8, 9}, {5, 4}, {3, 3}, {1, 2}, {3, 4}),
+      PhasesCaseOf("one_argument", {5, 7}, {4, 3}, {2, 3}, {3, 1}, {3, 3}),
+  };
+}
+
 struct TestPool {
   TestWindow window;
   bool ceil_mode = false, count_include_pad = false;
@@ -362,7 +410,7 @@ inline std::vector<OpCase> WindowCases() {
       ResampleCase("area", kF32, {2, 16}, 1, 3, 7),        ResampleCase("f16", kF16, {1, 3, 5}, 2, 8, 2),
       ResampleCase("f64", kF64, {2, 5}, 0, 3, 2),
   };
-  for (auto list : {ConvCases, ColumnsCases, PoolCases, GridCases}) {
+  for (auto list : {ConvCases, ColumnsCases, PhasesCases, PoolCases, GridCases}) {
     for (OpCase& c : list()) all.push_back(std::move(c));
   }
   return all;

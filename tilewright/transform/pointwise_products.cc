@@ -21,6 +21,9 @@ constexpr double kRelayoutCycles = 8;
 /// Cycles of a core for a vector of columns that is added to the image, or an element that is put there.
 constexpr double kGatherCycles = 2;
 
+/// How much longer a product takes whose second matrix is read as it lies.
+constexpr double kUnpacked = 1.1;
+
 class ProductMaker {
  public:
   ProductMaker(const GraphFunction& f, const Target& target)
@@ -48,12 +51,20 @@ class ProductMaker {
 
     int64_t Places() const { return CountOf(image); }
     int64_t Outputs() const { return CountOf(result); }
-    /// Whether a transposed convolution takes only taps that meet elements (op/conv.cc).
-    bool ByPhase() const {
+    /// How many taps a transposed convolution takes for one filter and channel at all places, phase by phase
+    /// where it has phases (transposed_convolutions.h).
+    double TapsByPhase() const {
+      bool phases = true;
+      for (size_t d = 0; d < kernel.size(); ++d) phases &= kernel[d] >= strides[d];
+      double all = 1;
       for (size_t d = 0; d < kernel.size(); ++d) {
-        if (kernel[d] % strides[d] || result[d] % strides[d]) return false;
+        const int64_t s = strides[d];
+        all *= double(kernel[d] * (phases ? (pads[d] + result[d] - 1) / s - pads[d] / s + 1 : result[d]));
       }
-      return true;
+      return all;
+    }
+    bool ByStrides() const {
+      return std::any_of(strides.begin(), strides.end(), [](int64_t s) { return s > 1; });
     }
   };
 
@@ -127,20 +138,25 @@ class ProductMaker {
     const double taps = double(CountOf(p.kernel)), filters = double(p.filters);
     double product = vectors(p.Places()) * filters * taps * channels / pipes;
     if (p.places_first) product = places * vectors(p.filters * CountOf(p.kernel)) * channels / pipes;
-    double met = taps;  // taps of an output
-    if (!p.single) {
-      const double columns = places * filters * taps;
-      const double apart = double(CountOf(p.strides));
-      double terms = 1;
-      for (size_t d = 0; d < p.kernel.size(); ++d)
-        terms *= std::min(double(p.image[d]), double(p.kernel[d]) / double(p.strides[d]));
-      product += columns * 4 / 64 * kRelayoutCycles + outputs * filters * (terms / lanes + 1) * kGatherCycles;
-      if (p.ByPhase()) met = taps / apart;
+    if (p.single) {
+      // Vectors of filters span no two groups.
+      const double blocks = outputs * vectors(p.filters) * channels / pipes;
+      return product < blocks + (places * channels + outputs * filters) * 4 / 64 * kRelayoutCycles;
     }
-    // Vectors of filters span no two groups.
-    const double blocks = outputs * vectors(p.filters) * met * channels / pipes;
-    const double moved = (places * channels + outputs * filters) * 4 / 64 * kRelayoutCycles;
-    return product < blocks + moved;
+    // What a core writes and reads of the columns comes back from memory where the caches do not hold it.
+    const double columns = places * filters * taps * 4 / 64;
+    const bool leaves = columns * 64 > double(target_.CacheBytes(2));
+    double terms = 1;
+    for (size_t d = 0; d < p.kernel.size(); ++d)
+      terms *= std::min(double(p.image[d]), double(p.kernel[d]) / double(p.strides[d]));
+    product = product * kUnpacked + columns * (leaves ? 3 * target_.memory_line_cycles : kRelayoutCycles) +
+              outputs * filters * (p.places_first ? terms + 1 : terms / lanes + 1) * kGatherCycles;
+    // Few filters share vectors with those of other phases.
+    const bool shared = p.ByStrides() && filters * 2 <= lanes;
+    const double blocks =
+        p.TapsByPhase() * (shared ? filters / lanes : vectors(p.filters)) * channels / pipes;
+    const double moved = (places * channels + outputs * filters * (p.ByStrides() ? 2 : 1)) * 4 / 64;
+    return product < blocks + moved * kRelayoutCycles;
   }
 
   static Value Reshaped(const Value& v, std::vector<Expr> shape, const std::string& origin,

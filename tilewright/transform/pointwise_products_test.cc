@@ -43,9 +43,9 @@ Value Transposed(TestModule& m, const std::vector<int64_t>& image, const std::ve
 TEST(PointwiseProducts, OfTransposedConvolutions) {
   TestModule a, b, c, d;
   EXPECT_EQ(ProductsOf(a, Transposed(a, {2, 5, 8, 6}, {5, 17, 1, 1}, 1, 0, 0)), 1);
-  EXPECT_EQ(ProductsOf(b, Transposed(b, {2, 7, 8, 4}, {7, 5, 3, 3}, 2, 1, 1)), 1);
+  EXPECT_EQ(ProductsOf(b, Transposed(b, {2, 64, 4, 8}, {64, 17, 3, 3}, 2, 1, 1)), 1);
   EXPECT_EQ(ProductsOf(c, Transposed(c, {1, 7, 1, 1}, {7, 5, 4, 4}, 1, 0, 0)), 1);
-  EXPECT_EQ(ProductsOf(d, Transposed(d, {2, 7, 2, 3}, {7, 4, 4, 5}, 3, 1, 2)), 1);
+  EXPECT_EQ(ProductsOf(d, Transposed(d, {2, 300, 2, 3}, {300, 12, 4, 5}, 3, 1, 2)), 1);
 }
 
 TEST(PointwiseProducts, NotBesideBlocks) {

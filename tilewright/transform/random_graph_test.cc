@@ -14,9 +14,11 @@
 #include "tilewright/transform/merge_views.h"
 #include "tilewright/transform/order_pooling.h"
 #include "tilewright/transform/pad_filters.h"
+#include "tilewright/transform/pad_groups.h"
 #include "tilewright/transform/pointwise_products.h"
 #include "tilewright/transform/separate_borders.h"
 #include "tilewright/transform/test_modules.h"
+#include "tilewright/transform/transposed_convolutions.h"
 
 namespace tilewright {
 namespace {
@@ -124,6 +126,8 @@ TEST_P(RandomGraphs, EveryPassKeepsTheResult) {
       {"EliminateCommonSubexpressions", EliminateCommonSubexpressions},
       {"EliminateDeadCode", EliminateDeadCode},
       {"PointwiseProducts", [&](const IRModule& m) { return PointwiseProducts(m, target); }},
+      {"TransposedConvolutions", [&](const IRModule& m) { return TransposedConvolutions(m, target); }},
+      {"PadGroups", [&](const IRModule& m) { return PadGroups(m, target); }},
       {"PadFilters", [&](const IRModule& m) { return PadFilters(m, target); }},
       {"ChooseLayout", [&](const IRModule& m) { return ChooseLayout(m, target); }},
       {"SeparateBorders", SeparateBorders},

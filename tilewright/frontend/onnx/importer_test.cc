@@ -434,15 +434,6 @@ TEST(Importer, TapsThatMeetOnlyPadsAreCutOff) {
   EXPECT_THAT(OperatorsOf(ImportProto(OverALine("Conv", 4, 7, 1, {3, 3}))), ElementsAre("Conv"));
 }
 
-TEST(Importer, TransposedConvolutionsHaveWholePhases) {
-  const ModelProto m = OverALine("ConvTranspose", 2, 3, 2, {0, 0});
-  EXPECT_THAT(OperatorsOf(ImportProto(m)), ElementsAre("Pad", "ConvTranspose", "Slice"));
-  EXPECT_THAT(RunProto(m, {Floats({1, 1, 2}, {1, 10}), Floats({1, 1, 3}, {1, 2, 3})})[0].ToDoubles(),
-              ElementsAre(1, 2, 13, 20, 30));
-  EXPECT_THAT(OperatorsOf(ImportProto(OverALine("ConvTranspose", 2, 4, 2, {1, 1}))),
-              ElementsAre("ConvTranspose"));
-}
-
 TEST(Importer, AllOfATensorIsReducedAsOneRow) {
   ModelProto m = EmptyModel();
   AddInput(m, "x", {3, 5});

@@ -197,31 +197,6 @@ void TransposePads(const NodeContext& ctx, const std::vector<int64_t>& kernel, W
   }
 }
 
-/// Zeros behind the kernel and results to be cut off make both whole multiples of the strides, so that the
-/// convolution can be computed phase by phase. Returns how many results are too many along each axis.
-std::vector<int64_t> CompletePhases(NodeContext& ctx, const std::vector<int64_t>& kernel, Value& weight,
-                                    WindowAttrs& w, std::vector<int64_t>& output_padding) {
-  const size_t n = kernel.size();
-  std::vector<int64_t> surplus(n, 0);
-  std::vector<Expr> begin(n + 2, Expr(0)), end(n + 2, Expr(0));
-  bool grows = false;
-  for (size_t d = 0; d < n; ++d) {
-    const auto extent = AsInt(ctx.Arg(0).tensor().shape[d + 2]);
-    if (!extent || w.dilations[d] != 1 || w.strides[d] == 1) continue;
-    const int64_t stride = w.strides[d], zeros = (stride - kernel[d] % stride) % stride;
-    const int64_t out = (*extent - 1) * stride + kernel[d] + output_padding[d] - w.pads[d] - w.pads[d + n];
-    if (out <= 0) continue;
-    surplus[d] = (stride - out % stride) % stride;
-    const int64_t cut = w.pads[d + n] + zeros - surplus[d];
-    w.pads[d + n] = std::max<int64_t>(0, cut);
-    output_padding[d] += std::max<int64_t>(0, -cut);
-    end[d + 2] = Expr(zeros);
-    grows |= zeros > 0;
-  }
-  if (grows) weight = ctx.Call("Pad", {weight}, {{"begin", begin}, {"end", end}});
-  return surplus;
-}
-
 void ConvTranspose(NodeContext& ctx) {
   std::vector<int64_t> kernel = ConvKernel(ctx, 1);
   const size_t n = kernel.size();
@@ -246,22 +221,10 @@ void ConvTranspose(NodeContext& ctx) {
     }
   }
   TransposePads(ctx, kernel, w, output_padding);
-  std::vector<Value> args = WithBias(ctx);
-  std::vector<int64_t> surplus(n, 0);
-  const int64_t groups = ctx.Int("group", 1);
-  if (groups == 1) surplus = CompletePhases(ctx, kernel, args[1], w, output_padding);
   Annotations attrs = ToAttrs(w);
-  attrs["groups"] = groups;
+  attrs["groups"] = ctx.Int("group", 1);
   attrs["output_padding"] = output_padding;
-  const Value y = ctx.Call("ConvTranspose", args, attrs);
-  std::vector<Expr> shape = y.tensor().shape;
-  for (size_t d = 0; d < n; ++d) shape[d + 2] = shape[d + 2] - Expr(surplus[d]);
-  const bool whole = std::all_of(surplus.begin(), surplus.end(), [](int64_t v) { return v == 0; });
-  ctx.Set(0, whole ? y
-                   : ctx.Call("Slice", {y},
-                              {{"begin", std::vector<Expr>(n + 2, Expr(0))},
-                               {"stride", std::vector<int64_t>(n + 2, 1)},
-                               {"shape", shape}}));
+  ctx.Set(0, ctx.Call("ConvTranspose", WithBias(ctx), attrs));
 }
 
 // ---- Pooling

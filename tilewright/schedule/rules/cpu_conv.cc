@@ -40,6 +40,8 @@ class ConvRule {
     for (const IterVar& iv : node_.iter_vars) spatial += iv.kind == IterKind::kSpatial;
     axes_ = spatial - std::min(spatial, first_);
     depthwise_ = IsSet(node_, "depthwise");
+    if (auto it = node_.annotations.find("groups"); it != node_.annotations.end() && !depthwise_)
+      groups_ = std::get<int64_t>(it->second);
   }
 
   /// Whether the layout has a vector of channels to work on and the extents that tiles depend on are known.
@@ -73,7 +75,7 @@ class ConvRule {
   /// How often there is what the tile was chosen for.
   int64_t Spaces() const {
     const int64_t runs = first_ == 0 ? 1 : AsInt(node_.iter_vars[0].dom.extent).value_or(1);
-    return Extent(0) * runs * (depthwise_ ? Extent(1) : 1);
+    return Extent(0) * runs * (depthwise_ ? Extent(1) : groups_);
   }
 
   /// Predicted cycles of one core: of the tiles, or of bringing the weights from the second level of cache.
@@ -151,7 +153,8 @@ class ConvRule {
     open_columns_ = Extent(axes_ - 2) == 0;
     columns_ = space.rows = open_columns_ ? kTypicalExtent : Extent(axes_ - 2);
     lines_ = space.lines = axes_ > 4 && !open_columns_ ? std::max<int64_t>(1, Extent(axes_ - 3)) : 1;
-    space.vectors = depthwise_ ? 1 : Extent(1);
+    // Vectors of two groups would share nothing of the image.
+    space.vectors = depthwise_ ? 1 : Extent(1) / groups_;
     for (const IterVar& iv : node_.iter_vars) {
       if (iv.kind == IterKind::kReduce) space.depth *= AsInt(iv.dom.extent).value_or(1);
     }
@@ -248,7 +251,7 @@ class ConvRule {
   size_t first_, axes_;  ///< position of the first output axis; number of output axes
   bool depthwise_, open_columns_ = false;
   std::vector<int64_t> phases_;  ///< number of phases along each spatial axis; empty: not by phase
-  int64_t lines_ = 1, columns_ = 1, input_block_ = 1;
+  int64_t groups_ = 1, lines_ = 1, columns_ = 1, input_block_ = 1;
   TileSpace space_;
   RegisterTile tile_;
   TileBlocks blocks_;
