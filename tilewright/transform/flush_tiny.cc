@@ -2,7 +2,7 @@
 #include "tilewright/transform/flush_tiny.h"
 
 #include <cmath>
-#include <span>
+#include <cstring>
 
 #include "tilewright/graph/op_def.h"
 #include "tilewright/graph/rewrite.h"
@@ -16,9 +16,15 @@ constexpr float kLeast = 0x1p-100f;
 /// Whether the value is tiny and not zero.
 bool IsTiny(float v) { return v != 0 && std::fabs(v) < kLeast; }
 
-bool HasTiny(std::span<const float> values) {
+bool HasTiny(const NDArray& data) {
+  // Views of files need not be aligned.
+  const auto* bytes = static_cast<const char*>(data.data());
   unsigned any = 0;  // no early end, so that vectors do it
-  for (float v : values) any |= unsigned(IsTiny(v));
+  for (int64_t i = 0; i < data.size(); ++i) {
+    float v;
+    std::memcpy(&v, bytes + i * int64_t(sizeof v), sizeof v);
+    any |= unsigned(IsTiny(v));
+  }
   return any != 0;
 }
 
@@ -43,7 +49,7 @@ IRModule FlushTiny(const IRModule& module) {
           bool flushed = false;
           for (Value& arg : args) {
             const NDArray* data = arg ? ConstantOf(arg, definitions) : nullptr;
-            if (!data || data->dtype() != kF32 || !HasTiny(data->as<float>())) continue;
+            if (!data || data->dtype() != kF32 || !HasTiny(*data)) continue;
             arg = builder.Constant(Flushed(*data), arg->name);
             flushed = true;
           }

@@ -173,12 +173,14 @@ class ProductMaker {
     if (transpose) std::swap(shape[0], shape[1]);
     if (groups > 1) shape.insert(shape.begin(), groups);
     NDArray made = NDArray::Empty(weight.dtype(), std::move(shape));
-    auto* from = static_cast<const float*>(weight.data());
-    auto* to = static_cast<float*>(made.mutable_data());
+    // Elements by bytes: views of files need not be aligned.
+    auto* from = static_cast<const char*>(weight.data());
+    auto* to = static_cast<char*>(made.mutable_data());
     if (!transpose) std::memcpy(to, from, size_t(weight.bytes()));
     for (int64_t g = 0; transpose && g < groups; ++g) {
       for (int64_t c = 0; c < columns; ++c) {
-        for (int64_t r = 0; r < rows; ++r) *to++ = from[(g * rows + r) * columns + c];
+        for (int64_t r = 0; r < rows; ++r, to += sizeof(float))
+          std::memcpy(to, from + ((g * rows + r) * columns + c) * int64_t(sizeof(float)), sizeof(float));
       }
     }
     return made;

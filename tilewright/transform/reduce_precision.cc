@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/transform/reduce_precision.h"
 
-#include <algorithm>
+#include <cstring>
 #include <unordered_set>
 
 #include "tilewright/graph/reduced.h"
@@ -14,7 +14,14 @@ namespace {
 
 NDArray RoundedToBFloat16(const NDArray& data) {
   NDArray result = NDArray::Empty(kBF16, data.shape());
-  std::ranges::transform(data.as<float>(), result.mutable_as<uint16_t>().begin(), FloatToBFloat16);
+  std::span<uint16_t> rounded = result.mutable_as<uint16_t>();
+  // By bytes: views of files need not be aligned.
+  const auto* bytes = static_cast<const char*>(data.data());
+  for (size_t i = 0; i < rounded.size(); ++i) {
+    float v;
+    std::memcpy(&v, bytes + i * sizeof v, sizeof v);
+    rounded[i] = FloatToBFloat16(v);
+  }
   return result;
 }
 

@@ -11,23 +11,23 @@ namespace tilewright::onnx {
 
 std::string NormalDomain(const std::string& domain) { return domain == "ai.onnx" ? "" : domain; }
 
-Importer::Importer(std::shared_ptr<const ModelProto> model, const std::string& folder,
+Importer::Importer(std::shared_ptr<const Model> model, const std::string& folder,
                    const ImportOptions& options, std::string where)
     : model_(model), options_(options), where_(std::move(where)), tensors_(folder, model) {}
 
 void Importer::CheckVersions() {
-  if (!model_->has_graph()) throw Error("TW2005", "the model has no graph", where_);
-  if (model_->ir_version() < 1 || model_->ir_version() > kNewestIrVersion) {
-    throw Error("TW2004", fmt::format("the file has IR version {}", model_->ir_version()), where_,
+  if (!model_->proto.has_graph()) throw Error("TW2005", "the model has no graph", where_);
+  if (model_->proto.ir_version() < 1 || model_->proto.ir_version() > kNewestIrVersion) {
+    throw Error("TW2004", fmt::format("the file has IR version {}", model_->proto.ir_version()), where_,
                 {fmt::format("expected 1 to {}", kNewestIrVersion)});
   }
-  for (const OperatorSetIdProto& set : model_->opset_import()) {
+  for (const OperatorSetIdProto& set : model_->proto.opset_import()) {
     if (!opsets_.emplace(NormalDomain(set.domain()), set.version()).second) {
       throw Error("TW2006", fmt::format("operator set '{}' is imported twice", set.domain()), where_);
     }
   }
   // Files before IR version 3 import nothing and mean the first operator set.
-  if (model_->ir_version() < 3) opsets_.emplace("", 1);
+  if (model_->proto.ir_version() < 3) opsets_.emplace("", 1);
   if (auto it = opsets_.find(""); it != opsets_.end() && (it->second < 1 || it->second > kNewestOpset)) {
     throw Error("TW2006", fmt::format("the model uses operator set {} of ONNX", it->second), where_,
                 {fmt::format("expected 1 to {}", kNewestOpset)});
@@ -35,7 +35,7 @@ void Importer::CheckVersions() {
 }
 
 void Importer::CollectFunctions() {
-  for (const FunctionProto& f : model_->functions()) {
+  for (const FunctionProto& f : model_->proto.functions()) {
     auto key = std::tuple(NormalDomain(f.domain()), f.name(), f.overload());
     if (!functions_.emplace(key, &f).second) {
       throw Error("TW2011",
@@ -94,7 +94,7 @@ void Importer::CheckNodesSupported(const google::protobuf::RepeatedPtrField<Node
 }
 
 void Importer::CheckSupported() {
-  CheckNodesSupported(model_->graph().node(), opsets_, 0);
+  CheckNodesSupported(model_->proto.graph().node(), opsets_, 0);
   if (missing_.empty()) return;
   std::vector<std::string> notes;
   int total = 0;
@@ -494,8 +494,8 @@ ImportedModel Importer::Run() {
     return RunAll();
   } catch (NeedsBoundInputs& e) {
     std::set<std::string> initialisers;
-    for (const TensorProto& t : model_->graph().initializer()) initialisers.insert(t.name());
-    for (const ValueInfoProto& input : model_->graph().input()) {
+    for (const TensorProto& t : model_->proto.graph().initializer()) initialisers.insert(t.name());
+    for (const ValueInfoProto& input : model_->proto.graph().input()) {
       if (!initialisers.count(input.name())) e.all_inputs.push_back(input.name());
     }
     throw;
@@ -506,7 +506,7 @@ ImportedModel Importer::RunAll() {
   CheckVersions();
   CollectFunctions();
   CheckSupported();
-  const GraphProto& graph = model_->graph();
+  const GraphProto& graph = model_->proto.graph();
   Scope scope;
   scope.opsets = opsets_;
   AddInitialisers(graph, scope);
@@ -541,7 +541,7 @@ ImportedModel Importer::RunAll() {
   imported.module.Set(GraphFunction(std::move(main)));
   imported.parameters = std::move(parameter_data_);
   imported.opset = opsets_.count("") ? opsets_.at("") : 0;
-  imported.producer = model_->producer_name();
+  imported.producer = model_->proto.producer_name();
   return imported;
 }
 
@@ -558,7 +558,7 @@ ImportedModel ImportOnnxBytes(std::string_view bytes, const std::string& folder,
 ImportedModel ImportOnnx(const std::string& path, const ImportOptions& options) {
   auto file = onnx::MapFile(path);
   const std::string where = fmt::format("file '{}'", path);
-  auto model = onnx::ParseModel({file->data, size_t(file->size)}, where, options.max_file_bytes);
+  auto model = onnx::ParseModel({file->data, size_t(file->size)}, where, options.max_file_bytes, file);
   std::string folder = std::filesystem::path(path).parent_path().string();
   return onnx::Importer(model, folder.empty() ? "." : folder, options, where).Run();
 }

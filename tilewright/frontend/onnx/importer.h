@@ -9,7 +9,7 @@ namespace tilewright::onnx {
 
 class Importer {
  public:
-  Importer(std::shared_ptr<const ModelProto> model, const std::string& folder, const ImportOptions& options,
+  Importer(std::shared_ptr<const Model> model, const std::string& folder, const ImportOptions& options,
            std::string where);
   ImportedModel Run();
 
@@ -58,7 +58,7 @@ class Importer {
   /// calls of calls and loops in loops could multiply without end.
   void Charge(int nodes, const std::string& where);
 
-  std::shared_ptr<const ModelProto> model_;
+  std::shared_ptr<const Model> model_;
   ImportOptions options_;
   std::string where_;
   TensorReader tensors_;

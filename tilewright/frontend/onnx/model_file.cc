@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "tilewright/frontend/onnx/split_weights.h"
 #include "tilewright/graph/infer.h"
 
 namespace tilewright::onnx {
@@ -52,6 +53,9 @@ namespace {
 /// protobuf's own limit on nesting, stated here since the importer's recursion relies on it.
 constexpr int kMaxDepth = 100;
 
+/// Bytes of weights that are not copied out of a file: some pages.
+constexpr size_t kWorthLeaving = size_t(64) << 10;
+
 bool ParseBytes(std::string_view bytes, google::protobuf::MessageLite* message) {
   google::protobuf::io::CodedInputStream stream(reinterpret_cast<const uint8_t*>(bytes.data()),
                                                 int(bytes.size()));
@@ -61,15 +65,24 @@ bool ParseBytes(std::string_view bytes, google::protobuf::MessageLite* message) 
 
 }  // namespace
 
-std::shared_ptr<const ModelProto> ParseModel(std::string_view bytes, const std::string& where,
-                                             int64_t max_bytes) {
+std::shared_ptr<const Model> ParseModel(std::string_view bytes, const std::string& where, int64_t max_bytes,
+                                        std::shared_ptr<const void> owner) {
   max_bytes = std::min<int64_t>(max_bytes, INT32_MAX);
   if (int64_t(bytes.size()) > max_bytes) {
     throw Error("TW2003", fmt::format("the model has {} bytes, more than {}", bytes.size(), max_bytes), where,
                 {"keep weights in external data files, which may be of any size"});
   }
-  auto model = std::make_shared<ModelProto>();
-  if (bytes.empty() || !ParseBytes(bytes, model.get())) {
+  auto model = std::make_shared<Model>();
+  if (owner) {
+    const std::optional<SplitModel> split = SplitWeights(bytes, kWorthLeaving);
+    if (split && ParseBytes(split->rest, &model->proto)) {
+      for (auto [i, raw] : split->raw) model->weights[&model->proto.graph().initializer(i)] = raw;
+      model->weights_owner = std::move(owner);
+      return model;
+    }
+    model->proto.Clear();
+  }
+  if (bytes.empty() || !ParseBytes(bytes, &model->proto)) {
     throw Error("TW2002", "this is not an ONNX model, or it is truncated or corrupted", where,
                 {fmt::format("{} bytes were read; expected a serialised ModelProto, nested at most {} deep",
                              bytes.size(), kMaxDepth)});
@@ -212,16 +225,21 @@ NDArray TensorReader::Read(const TensorProto& t) {
   if (t.data_location() == 1) return ReadExternal(t, dtype, shape);
   const int64_t expected = CheckedSize(shape) * dtype.element_bytes();
   if (!t.has_raw_data()) return FromTypedData(t, dtype, shape);
-  const std::string& raw = t.raw_data();
+  std::string_view raw = t.raw_data();
+  std::shared_ptr<const void> owner = model_;
+  if (model_) {
+    if (auto left = model_->weights.find(&t); left != model_->weights.end())
+      raw = left->second, owner = model_->weights_owner;
+  }
   if (int64_t(raw.size()) != expected) FailSize(t, shape, int64_t(raw.size()), expected, "bytes");
   // Short strings may lie unaligned inside of their message.
   constexpr int64_t kWorthSharing = 256;
-  if (expected < kWorthSharing || !owner_) {
+  if (expected < kWorthSharing || !owner) {
     NDArray copy = NDArray::Empty(dtype, shape);
     if (expected > 0) std::memcpy(copy.mutable_data(), raw.data(), size_t(expected));
     return copy;
   }
-  return NDArray::View(dtype, shape, raw.data(), owner_);
+  return NDArray::View(dtype, shape, raw.data(), std::move(owner));
 }
 
 namespace {
