@@ -5,9 +5,9 @@
 #include <numeric>
 #include <unordered_set>
 
-#include "tilewright/graph/lower_function.h"
 #include "tilewright/graph/op_def.h"
 #include "tilewright/graph/rewrite.h"
+#include "tilewright/transform/added_constants.h"
 
 namespace tilewright {
 
@@ -16,61 +16,6 @@ namespace {
 /// How much memory faster algorithms may take for constants, as a share of what constants have; what fits
 /// into the second level of cache is always theirs.
 constexpr double kMostGrowth = 0.5;
-
-/// How many bytes longer constants become by what a candidate computes from them alone, which is stored in
-/// their place: the stages of its lowering that read constants, and are read by others.
-int64_t AddedConstantBytes(const Binding& b, const OpCallNode& call, const Candidate& candidate,
-                           const std::unordered_set<const ValueNode*>& constants) {
-  GraphFunctionNode f;
-  f.name = "candidate";
-  std::vector<bool> constant;
-  std::vector<Value> args;
-  for (size_t i = 0; i < call.args.size(); ++i) {
-    const Value& v = call.args[i];
-    if (!v) {
-      args.emplace_back();
-      continue;
-    }
-    TensorType t = v.tensor();
-    t.layout = i < candidate.arg_layouts.size() ? candidate.arg_layouts[i] : Layout();
-    f.params.emplace_back(v.name(), Type(t), v->origin);
-    args.push_back(f.params.back());
-    constant.push_back(constants.contains(v.get()));
-  }
-  TensorType t = b.results[0].tensor();
-  t.layout = candidate.result_layout;
-  const Value result(b.results[0].name(), Type(t), "");
-  f.body.bindings.push_back({{result}, MakeOpCall(candidate.op, args, candidate.attrs)});
-  f.body.results = {result};
-  const PrimFunc kernel = LowerFunction(GraphFunction(std::move(f)));
-
-  std::unordered_set<Buffer> known, computed, needed;  // constants, what is made of them, what others read
-  for (size_t i = 0; i < constant.size(); ++i) {
-    if (constant[i]) known.insert(kernel->buffers[i]);
-  }
-  PreOrder(kernel->body, [&](const Stmt& s) {
-    auto* block = s.As<BlockNode>();
-    if (!block || block->writes.empty() || block->iter_vars.empty()) return true;
-    auto is_known = [&](const BufferRegion& r) {
-      return known.contains(r.buffer) || computed.contains(r.buffer);
-    };
-    if (!block->reads.empty() && std::ranges::all_of(block->reads, is_known)) {
-      for (const BufferRegion& w : block->writes) computed.insert(w.buffer);
-    } else {
-      for (const BufferRegion& r : block->reads) needed.insert(r.buffer);
-    }
-    return true;
-  });
-  int64_t bytes = 0;
-  auto bytes_of = [](const Buffer& buffer) {
-    int64_t n = buffer.dtype().element_bytes();
-    for (const Expr& extent : buffer.shape()) n *= AsInt(extent).value_or(0);
-    return n;
-  };
-  for (const Buffer& buffer : computed) bytes += needed.contains(buffer) ? bytes_of(buffer) : 0;
-  for (const Buffer& buffer : known) bytes -= needed.contains(buffer) ? 0 : bytes_of(buffer);
-  return bytes;
-}
 
 class Chooser {
  public:
@@ -170,8 +115,11 @@ class Chooser {
       auto* call = b.operation.As<OpCallNode>();
       if (!call || !call->op->candidates) continue;
       Choice choice{b.results[0].get(), CandidatesOf(b, *call, constants), {}, 0};
+      std::vector<bool> constant;
+      for (const Value& v : call->args) constant.push_back(constants.contains(v.get()));
       for (const Candidate& c : choice.candidates)
-        choice.bytes.push_back(c.op && c.op != call->op ? AddedConstantBytes(b, *call, c, constants) : 0);
+        choice.bytes.push_back(c.op && c.op != call->op ? AddedConstantBytes(*call, b.results[0], c, constant)
+                                                        : 0);
       choice.taken = size_t(&Cheapest(choice.candidates) - choice.candidates.data());
       more += choice.bytes[choice.taken];
       choices.push_back(std::move(choice));
