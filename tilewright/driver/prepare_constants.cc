@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/driver/prepare_constants.h"
 
+#include <algorithm>
 #include <cstring>
+#include <mutex>
 
 #include "tilewright/codegen/llvm/jit.h"
 #include "tilewright/runtime/byte_io.h"
@@ -130,6 +132,53 @@ class PrepareSet {
   std::optional<JitModule> module_;
 };
 
+/// Memory that threads use one after the other: fresh memory for each large weight would cost as much as what
+/// is done with it.
+class Scratch {
+ public:
+  /// A copy of the array in memory of ours.
+  NDArray CopyOf(const NDArray& source) {
+    NDArray memory;
+    {
+      std::lock_guard lock(mutex_);
+      auto fits = [&](const NDArray& m) { return m.bytes() >= source.bytes(); };
+      if (auto it = std::ranges::find_if(free_, fits); it != free_.end()) {
+        memory = std::move(*it);
+        free_.erase(it);
+      }
+    }
+    if (!memory) memory = NDArray::Empty(kU8, {source.bytes()});
+    std::memcpy(memory.mutable_data(), source.data(), size_t(source.bytes()));
+    return memory;
+  }
+  void Return(NDArray memory) {
+    std::lock_guard lock(mutex_);
+    free_.push_back(std::move(memory));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<NDArray> free_;
+};
+
+/// A part of a constant that a thread makes at once: bytes of one that is copied, all of another.
+struct Part {
+  size_t constant;
+  int64_t begin, end;
+};
+
+std::vector<Part> PartsOf(const std::vector<PreparedConstant>& constants) {
+  constexpr int64_t kCopied = int64_t(4) << 20;
+  std::vector<Part> parts;
+  for (size_t i = 0; i < constants.size(); ++i) {
+    const int64_t bytes = constants[i].bytes, step = constants[i].prepare ? bytes : kCopied;
+    int64_t begin = 0;
+    for (; bytes - begin > step; begin += step) parts.push_back({i, begin, begin + step});
+    parts.push_back({i, begin, bytes});
+  }
+  return parts;
+}
+
 }  // namespace
 
 NDArray PrepareConstants(const std::vector<PreparedConstant>& constants, int64_t parameter_bytes, int threads,
@@ -137,18 +186,25 @@ NDArray PrepareConstants(const std::vector<PreparedConstant>& constants, int64_t
   const PrepareSet prepares(constants, threads, cache);
   NDArray blob = NDArray::Empty(kU8, {parameter_bytes});
   char* base = static_cast<char*>(blob.mutable_data());
-  ParallelFor(constants.size(), threads, [&](size_t i) {
+  const std::vector<Part> parts = PartsOf(constants);
+  Scratch scratch;
+  ParallelFor(parts.size(), threads, [&](size_t k) {
+    const Part& part = parts[k];
+    const size_t i = part.constant;
     const PreparedConstant& c = constants[i];
     if (c.prepare) {
       // Kernels rely on the alignment of memory of ours; data in a model file have what the file gives.
       const bool aligned = reinterpret_cast<uintptr_t>(c.source.data()) % TW_MEMORY_ALIGNMENT == 0;
-      const NDArray source = aligned ? c.source : c.source.Copy();
+      const NDArray source = aligned ? c.source : scratch.CopyOf(c.source);
       prepares.Run(c.prepare, source.data(), base + c.offset);
+      if (!aligned) scratch.Return(source);
     } else {
       TW_CHECK(c.source.bytes() == c.bytes, "constant of {} bytes where {} are read", c.source.bytes(),
                c.bytes);
-      std::memcpy(base + c.offset, c.source.data(), size_t(c.bytes));
+      std::memcpy(base + c.offset + part.begin, static_cast<const char*>(c.source.data()) + part.begin,
+                  size_t(part.end - part.begin));
     }
+    if (part.end < c.bytes) return;
     // The gap up to the next constant is part of the module and must not hold what memory held before.
     const int64_t end = i + 1 < constants.size() ? constants[i + 1].offset : parameter_bytes;
     std::memset(base + c.offset + c.bytes, 0, size_t(end - c.offset - c.bytes));

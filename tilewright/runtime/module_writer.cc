@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/runtime/module_writer.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <future>
 #include <memory>
 #include <thread>
+#include <utility>
 
 #include "tilewright/runtime/byte_io.h"
 #include "tilewright/runtime/checksum.h"
@@ -84,11 +88,17 @@ class ContainerWriter {
   }
 
   uint64_t length() const { return length_; }
+  uint64_t header_bytes() const { return kHeaderBytes + sections_.size() * kSectionEntryBytes; }
 
-  void Emit(const Sink& sink) const {
-    ByteWriter header = Header();
-    sink(header.bytes());
-    uint64_t at = header.size();
+  // What stands before the sections. Their checksums are part of it, for which this waits.
+  std::vector<std::byte> Header() {
+    if (checksum_of_parameters_.valid())
+      sections_[parameters_section_].checksum = checksum_of_parameters_.get();
+    return EncodedHeader();
+  }
+  // All behind the header. Pieces live as long as the writer and its image.
+  void EmitSections(const Sink& sink) const {
+    uint64_t at = header_bytes();
     for (const PlannedSection& section : sections_) {
       EmitZeros(sink, section.offset - at);
       if (section.kind == SectionKind::kParameters) {
@@ -121,11 +131,14 @@ class ContainerWriter {
     return static_cast<uint32_t>(sections_.size() - 1);
   }
   void AddParameters() {
-    Checksum checksum;
-    EmitParameters(image_, [&](std::span<const std::byte> bytes) { checksum.Update(bytes); });
     parameters_section_ = static_cast<uint32_t>(sections_.size());
-    sections_.push_back(
-        {.kind = SectionKind::kParameters, .length = image_.parameter_bytes, .checksum = checksum.Digest()});
+    sections_.push_back({.kind = SectionKind::kParameters, .length = image_.parameter_bytes});
+    // It reads all of them, which can be done while they are written.
+    checksum_of_parameters_ = std::async(std::launch::async, [this] {
+      Checksum checksum;
+      EmitParameters(image_, [&](std::span<const std::byte> bytes) { checksum.Update(bytes); });
+      return checksum.Digest();
+    });
   }
 
   std::vector<std::byte> Metadata(std::span<const std::byte> variants) const {
@@ -163,7 +176,7 @@ class ContainerWriter {
   // Sections lie in the order of the list: small ones first, so that loading reads one run of pages, and the
   // parameters last.
   void Place() {
-    uint64_t at = kHeaderBytes + sections_.size() * kSectionEntryBytes;
+    uint64_t at = header_bytes();
     for (PlannedSection& section : sections_) {
       at = RoundUp(at, section.kind == SectionKind::kParameters ? kPageAlignment : kSectionAlignment);
       section.offset = at;
@@ -172,7 +185,7 @@ class ContainerWriter {
     length_ = at;
   }
 
-  ByteWriter Header() const {
+  std::vector<std::byte> EncodedHeader() const {
     ByteWriter out;
     out.PutBytes(std::as_bytes(std::span(kContainerMagic)));
     out.Put(kFormatMajor);
@@ -190,13 +203,14 @@ class ContainerWriter {
       out.Put(section.checksum);
     }
     out.PatchAt(checksum_at, ComputeChecksum(out.bytes()));
-    return out;
+    return out.Take();
   }
 
   const ModuleImage& image_;
   std::vector<PlannedSection> sections_;
   std::vector<std::unique_ptr<std::vector<std::byte>>> kept_;
   uint32_t parameters_section_ = kNoSection;
+  std::future<uint64_t> checksum_of_parameters_;  // whose end waits for who computes it
   uint64_t length_ = 0;
 };
 
@@ -216,55 +230,81 @@ std::vector<std::byte> Footer(uint64_t container_offset, uint64_t container_leng
 // A file that is written beside its place and moved there when it is complete.
 class AtomicFile {
  public:
-  explicit AtomicFile(const std::string& path)
+  AtomicFile(const std::string& path, uint64_t bytes)
       : path_(path), temporary_(path + ".tmp" + std::to_string(getpid())) {
-    file_ = std::fopen(temporary_.c_str(), "wb");
-    if (file_ == nullptr) Fail("create");
+    file_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (file_ < 0) Fail("create");
+    // A file system that knows the size finds room once, not for every few pages; one that cannot does not
+    // matter.
+    (void)fallocate(file_, 0, 0, static_cast<off_t>(bytes));
   }
   ~AtomicFile() {
-    if (file_ != nullptr) std::fclose(file_);
+    if (file_ >= 0) close(file_);
     if (!complete_) std::remove(temporary_.c_str());
   }
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
-  void Write(std::span<const std::byte> bytes) {
-    if (bytes.size() >= kShared) return WriteShared(bytes);
-    if (std::fwrite(bytes.data(), 1, bytes.size(), file_) != bytes.size()) Fail("write to");
+  // At the end. Bytes of kKept and more are written by Flush: until then they must be where they are.
+  void Append(std::span<const std::byte> bytes) {
+    if (bytes.size() < kKept) {
+      WriteAt(bytes, end_);
+    } else {
+      for (size_t at = 0; at < bytes.size(); at += kPiece)
+        pieces_.push_back({end_ + at, bytes.subspan(at, std::min(kPiece, bytes.size() - at))});
+    }
+    end_ += bytes.size();
+  }
+  void AppendZeros(uint64_t count) {
+    EmitZeros([&](std::span<const std::byte> piece) { Append(piece); }, count);
+  }
+  // Leaves a gap, for WriteAt.
+  uint64_t Skip(uint64_t count) { return std::exchange(end_, end_ + count); }
+  void WriteAt(std::span<const std::byte> bytes, uint64_t offset) {
+    if (errno = TryWriteAt(bytes, offset); errno != 0) Fail("write to");
+  }
+  // What takes time is the system's, which finds a page for each few kilobytes: two threads need half.
+  void Flush() {
+    std::atomic<size_t> next{0};
+    std::atomic<int> error{0};
+    auto work = [&] {
+      for (size_t i; error == 0 && (i = next.fetch_add(1)) < pieces_.size();) {
+        if (int own = TryWriteAt(pieces_[i].bytes, pieces_[i].offset); own != 0) error = own;
+      }
+    };
+    if (pieces_.size() > 1) {
+      std::thread other(work);
+      work();
+      other.join();
+    } else {
+      work();
+    }
+    pieces_.clear();
+    if (errno = error; errno != 0) Fail("write to");
   }
   void Complete() {
-    int closed = std::fclose(file_);
-    file_ = nullptr;
+    Flush();
+    const int closed = close(std::exchange(file_, -1));
     if (closed != 0) Fail("write to");
     if (std::rename(temporary_.c_str(), path_.c_str()) != 0) Fail("create");
     complete_ = true;
   }
 
  private:
-  // What takes time is the system's, which finds a page for each few kilobytes: two threads need half.
-  void WriteShared(std::span<const std::byte> bytes) {
-    if (std::fflush(file_) != 0) Fail("write to");
-    const off_t begin = ftello(file_);
-    if (begin < 0) Fail("write to");
-    const size_t half = bytes.size() / 2;
-    int error_of_other = 0;
-    std::thread other(
-        [&] { error_of_other = WriteAt(bytes.subspan(half), begin + static_cast<off_t>(half)); });
-    const int error = WriteAt(bytes.first(half), begin);
-    other.join();
-    errno = error != 0 ? error : error_of_other;
-    if (errno != 0 || fseeko(file_, begin + static_cast<off_t>(bytes.size()), SEEK_SET) != 0)
-      Fail("write to");
-  }
+  struct Piece {
+    uint64_t offset = 0;
+    std::span<const std::byte> bytes;
+  };
+
   // 0, or the number of the error.
-  int WriteAt(std::span<const std::byte> bytes, off_t offset) const {
+  int TryWriteAt(std::span<const std::byte> bytes, uint64_t offset) const {
     while (!bytes.empty()) {
-      const ssize_t written = pwrite(fileno(file_), bytes.data(), bytes.size(), offset);
+      const ssize_t written = pwrite(file_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
       if (written < 0 && errno != EINTR) return errno;
       if (written < 0) continue;
       if (written == 0) return ENOSPC;
       bytes = bytes.subspan(static_cast<size_t>(written));
-      offset += written;
+      offset += static_cast<uint64_t>(written);
     }
     return 0;
   }
@@ -274,13 +314,23 @@ class AtomicFile {
     throw RuntimeError(ErrorId::kCannotWrite, std::string("cannot ") + what + " '" + path_ + "': " + why);
   }
 
-  static constexpr size_t kShared = size_t{4} << 20;
+  static constexpr size_t kKept = size_t{64} << 10;
+  static constexpr size_t kPiece = size_t{1} << 20;
 
   std::string path_;
   std::string temporary_;
-  FILE* file_ = nullptr;
+  int file_ = -1;
+  uint64_t end_ = 0;
+  std::vector<Piece> pieces_;
   bool complete_ = false;
 };
+
+void AppendContainer(AtomicFile& file, ContainerWriter& writer) {
+  const uint64_t header = file.Skip(writer.header_bytes());
+  writer.EmitSections([&](std::span<const std::byte> piece) { file.Append(piece); });
+  file.Flush();
+  file.WriteAt(writer.Header(), header);
+}
 
 }  // namespace
 
@@ -288,8 +338,11 @@ std::vector<std::byte> SerializeModule(const ModuleImage& image) {
   ContainerWriter writer(image);
   std::vector<std::byte> bytes;
   bytes.reserve(writer.length());
-  writer.Emit(
-      [&](std::span<const std::byte> piece) { bytes.insert(bytes.end(), piece.begin(), piece.end()); });
+  auto append = [&](std::span<const std::byte> piece) {
+    bytes.insert(bytes.end(), piece.begin(), piece.end());
+  };
+  append(writer.Header());
+  writer.EmitSections(append);
   return bytes;
 }
 
@@ -299,8 +352,8 @@ void WriteFlatModule(const std::string& path, const ModuleImage& image) {
       Refuse("a flat file has no enclosing library, and a variant has no code of its own");
   }
   ContainerWriter writer(image);
-  AtomicFile file(path);
-  writer.Emit([&](std::span<const std::byte> piece) { file.Write(piece); });
+  AtomicFile file(path, writer.length());
+  AppendContainer(file, writer);
   file.Complete();
 }
 
@@ -308,12 +361,13 @@ void WriteSharedObjectModule(const std::string& path, std::span<const std::byte>
                              const ModuleImage& image) {
   if (elf.empty()) Refuse("the shared library is empty");
   ContainerWriter writer(image);
-  AtomicFile file(path);
-  file.Write(elf);
-  uint64_t offset = RoundUp(elf.size(), kPageAlignment);
-  EmitZeros([&](std::span<const std::byte> piece) { file.Write(piece); }, offset - elf.size());
-  writer.Emit([&](std::span<const std::byte> piece) { file.Write(piece); });
-  file.Write(Footer(offset, writer.length(), elf));
+  const uint64_t offset = RoundUp(elf.size(), kPageAlignment);
+  const std::vector<std::byte> footer = Footer(offset, writer.length(), elf);
+  AtomicFile file(path, offset + writer.length() + footer.size());
+  file.Append(elf);
+  file.AppendZeros(offset - elf.size());
+  AppendContainer(file, writer);
+  file.Append(footer);
   file.Complete();
 }
 
