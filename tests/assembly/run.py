@@ -71,7 +71,7 @@ KERNELS = {
     "product_of_bytes": (V4 + ",features=+avx512vnni", byte_gemm(128, 768, 768)),
     "conv_1x1": (V4, conv(256, 14, 1024, 1)),
     "conv_3x3": (V4, conv(128, 28, 128, 3, stride=2)),
-    "conv_stem": (V4, conv(3, 224, 64, 7, stride=2)),
+    "conv_stem": (V4, conv(3, 224, 32, 3, stride=2)),
     "conv_depthwise": (V4, conv(96, 56, 96, 3, group=96)),
     "softmax": (V4, row_kernel(helper.make_node("Softmax", ["x"], ["y"]))),
     "layer_norm": (V4, row_kernel(helper.make_node("LayerNormalization", ["x", "s", "b"], ["y"]))),

@@ -173,6 +173,13 @@ Expr ConvFlops(const InferContext& ctx) {
   return Expr(2) * outputs * Product({w.begin() + 1, w.end()});
 }
 
+/// As many of n channels as a vector has lanes for and as divide them.
+int64_t WidestBlock(int64_t n, int64_t lanes) {
+  int64_t block = std::max<int64_t>(1, std::min(n, lanes));
+  while (n % block) --block;
+  return block;
+}
+
 /// Channels in blocks of a vector, NCHW[b]c, or the natural layout. Blocks divide the channels of a group, so
 /// that a vector of results never spans two groups. An argument of few channels (an image) stays natural.
 std::vector<Candidate> BlockedCandidates(const TensorType& x, const Expr& num_filters, int64_t groups,
@@ -181,11 +188,7 @@ std::vector<Candidate> BlockedCandidates(const TensorType& x, const Expr& num_fi
   const Candidate natural{"natural", {}, Layout(), 1.0};
   if (!channels || !filters) return {natural};
   const int64_t lanes = target.VectorLanes(int(result.element_bytes()));
-  auto block_of = [&](int64_t n) {
-    int64_t b = std::min(n, lanes);
-    while (n % b) --b;
-    return b;
-  };
+  auto block_of = [&](int64_t n) { return WidestBlock(n, lanes); };
   const bool depthwise = groups > 1 && groups == *channels;
   if (depthwise && *filters != *channels) return {natural};
   const int64_t out = block_of(depthwise ? *filters : *filters / groups);
@@ -231,17 +234,23 @@ void PredictDirect(const InferContext& ctx, const Target& target, std::vector<Ca
 void AddWinograd(const InferContext& ctx, const ChoiceContext& choice, std::vector<Candidate>& candidates) {
   const auto& attrs = ctx.Attr<ConvAttrs>();
   const TensorType &x = ctx.Input(0), &w = ctx.Input(1);
-  auto all_one = [](const std::vector<int64_t>& list) {
-    return std::all_of(list.begin(), list.end(), [](int64_t v) { return v == 1; });
+  auto all = [](const std::vector<int64_t>& list, int64_t value) {
+    return std::all_of(list.begin(), list.end(), [&](int64_t v) { return v == value; });
   };
-  if (x.rank() != 4 || x.dtype != kF32 || !IsInt(w.shape[2], 3) || !IsInt(w.shape[3], 3)) return;
-  if (attrs.groups != 1 || !all_one(attrs.strides) || !all_one(attrs.dilations)) return;
+  if (x.rank() != 4 || x.dtype != kF32 || !StructuralEqual(w.shape[2], w.shape[3])) return;
+  const int64_t stride = attrs.strides[0];
+  if (attrs.groups != 1 || !all(attrs.strides, stride) || !all(attrs.dilations, 1)) return;
   Candidate& direct = candidates.back();
-  if (direct.result_layout.natural() || !choice.IsConstant(1)) return;
-  const int64_t in = direct.arg_layouts[0].BlockOf(1), out = direct.result_layout.BlockOf(1);
+  const auto channels = AsInt(x.shape[1]);
+  if (direct.result_layout.natural() || !choice.IsConstant(1) || !channels || direct.cost <= 1) return;
+  // Of an argument of few channels, the vectors are of all its phases.
+  int64_t in = direct.arg_layouts[0].BlockOf(1);
+  const bool gathers = in <= 1;
+  if (gathers) in = WidestBlock(*channels * stride * stride, choice.target.VectorLanes(4));
+  if (in <= 1) return;
+  const int64_t out = direct.result_layout.BlockOf(1);
   const std::vector<Expr> result = InferConv(ctx)[0].tensor()->shape;
-  if (in <= 1 || direct.cost <= 1) return;
-  for (Candidate& c : WinogradCandidates({x, w, attrs.pads, result, in, out}, choice))
+  for (Candidate& c : WinogradCandidates({x, w, attrs.pads, stride, result, gathers, in, out}, choice))
     candidates.push_back(std::move(c));
 }
 

@@ -53,12 +53,17 @@ inline OpCase ConvCaseOf(std::string name, DataType t, TestIndex x, int64_t filt
   return c;
 }
 
-/// Windows of 3 by 3 that move by 1, with this many zeros around.
+/// Square windows of so many taps that move by `stride`, with this many zeros around.
 inline OpCase ConvWinogradCaseOf(std::string name, TestIndex x, int64_t filters, int64_t tile, int64_t pad,
-                                 bool bias = false) {
-  OpCase c = ConvCaseOf(std::move(name), kF32, x, filters, 1, SameWindow(2, 3, 1, 1, pad), bias);
+                                 bool bias = false, int64_t kernel = 3, int64_t stride = 1,
+                                 int64_t block = 1) {
+  OpCase c = ConvCaseOf(std::move(name), kF32, x, filters, 1, SameWindow(2, kernel, stride, 1, pad), bias);
   c.op = "ConvWinograd";
-  c.attrs = {{"tile", tile}, {"pads", TestIndex{pad, pad}}, {"outputs", TestIndex{c.shape[2], c.shape[3]}}};
+  c.attrs = {{"tile", tile},
+             {"stride", stride},
+             {"block", block},
+             {"pads", TestIndex{pad, pad}},
+             {"outputs", TestIndex{c.shape[2], c.shape[3]}}};
   return c;
 }
 
@@ -121,6 +126,14 @@ inline std::vector<OpCase> ConvCases() {
       ConvWinogradCaseOf("two", {1, 3, 9, 10}, 8, 2, 1),
       ConvWinogradCaseOf("four", {1, 16, 12, 7}, 16, 4, 1, true),
       ConvWinogradCaseOf("no_border", {2, 5, 6, 9}, 3, 4, 0),
+      ConvWinogradCaseOf("two_taps", {1, 4, 7, 10}, 8, 3, 0, true, 2),
+      ConvWinogradCaseOf("two_taps_large", {1, 4, 7, 10}, 8, 5, 1, false, 2),
+      ConvWinogradCaseOf("four_taps", {1, 4, 7, 10}, 8, 3, 2, false, 4),
+      ConvWinogradCaseOf("five_taps", {1, 4, 7, 10}, 8, 2, 2, true, 5),
+      ConvWinogradCaseOf("phases", {1, 3, 15, 18}, 8, 3, 3, true, 7, 2, 12),
+      ConvWinogradCaseOf("phases_of_blocks", {2, 4, 9, 10}, 8, 4, 2, false, 5, 2),
+      ConvWinogradCaseOf("phases_of_three", {1, 2, 17, 16}, 4, 4, 1, false, 7, 3, 6),
+      ConvWinogradCaseOf("phases_of_lines", {1, 3, 9, 9}, 4, 5, 0, false, 3, 2),
       ConvTransposeCaseOf("plain", {1, 3, 4, 5}, 2, 1, SameWindow(2, 3, 1, 1, 0), {0, 0}),
       ConvTransposeCaseOf("stride", {2, 3, 4, 5}, 4, 1, SameWindow(2, 3, 2, 1, 1), {1, 0}, true),
       ConvTransposeCaseOf("groups", {1, 4, 3, 3}, 6, 2, SameWindow(2, 2, 2, 1, 0), {0, 1}),

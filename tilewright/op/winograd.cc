@@ -11,24 +11,28 @@ namespace {
 
 // Measured over 16 to 1024 channels, normal inputs and filters, and doubled.
 constexpr ConvAccuracy kAccuracies[] = {
-    {"direct", 1, 7e-7},
-    {"winograd 2x2", 2, 7e-7},
-    {"winograd 4x4", 4, 1.7e-6},
+    {"direct", 1, 0, 7e-7},
+    {"winograd 2x2", 2, 3, 7e-7},
+    {"winograd 4x4", 4, 3, 1.7e-6},
+    {"winograd 3x3 by 2x2", 3, 2, 7e-7},
+    {"winograd 5x5 by 2x2", 5, 2, 3.2e-6},
+    {"winograd 3x3 by 4x4", 3, 4, 1.7e-6},
+    {"winograd 2x2 by 5x5", 2, 5, 1.7e-6},
 };
 
-/// The points besides 0 and infinity come in pairs x, -x, whose evaluations share their work. For tiles of 4
+/// The points besides 0 and infinity come in pairs x, -x, whose evaluations share their work. Of six
 /// they are not 1 and 2 as in the paper: near to each other around 1 they make errors four times smaller, and
 /// they and their powers in the transforms are exact in single precision.
-std::vector<double> Pairs(int64_t tile) {
-  TW_CHECK(tile == 2 || tile == 4, "no points for tiles of {}", tile);
-  return tile == 2 ? std::vector<double>{1} : std::vector<double>{0.625, 1.5};
+std::vector<double> Pairs(int64_t points) {
+  TW_CHECK(points == 4 || points == 6, "no values for {} points", points);
+  return points == 4 ? std::vector<double>{1} : std::vector<double>{0.625, 1.5};
 }
 
 /// All finite points, in the order of the transforms' results: 0, then x and -x of each pair.
-std::vector<double> FinitePoints(int64_t tile) {
-  std::vector<double> points = {0};
-  for (double x : Pairs(tile)) points.insert(points.end(), {x, -x});
-  return points;
+std::vector<double> FinitePoints(int64_t points) {
+  std::vector<double> values = {0};
+  for (double x : Pairs(points)) values.insert(values.end(), {x, -x});
+  return values;
 }
 
 Expr Scaled(double factor, const Expr& e) {
@@ -83,28 +87,30 @@ Expr Choose(const Expr& index, const std::vector<Expr>& values) {
 
 std::span<const ConvAccuracy> ConvAccuracies() { return kAccuracies; }
 
-double WinogradError(int64_t tile, int64_t channels) {
+double WinogradError(int64_t tile, int64_t taps, int64_t channels) {
   for (const ConvAccuracy& a : kAccuracies) {
-    if (a.tile == tile) return a.error_per_root * std::sqrt(double(channels));
+    if (a.tile == tile && a.taps == taps) return a.error_per_root * std::sqrt(double(channels));
   }
-  TW_CHECK(false, "no accuracy of tiles of {}", tile);
+  TW_CHECK(false, "no accuracy of tiles of {} with {} taps", tile, taps);
 }
 
-std::vector<Expr> WinogradFilter(int64_t tile, const std::vector<Expr>& taps) {
-  const std::vector<double> points = FinitePoints(tile);
+std::vector<Expr> WinogradFilter(int64_t count, const std::vector<Expr>& taps) {
+  const std::vector<double> points = FinitePoints(count);
   std::vector<Expr> values;
   for (size_t i = 0; i < points.size(); ++i) {
     double scale = 1;
     for (size_t k = 0; k < points.size(); ++k) scale *= k == i ? 1 : points[i] - points[k];
-    const double x = points[i];
-    values.push_back(SumOf({{1 / scale, taps[0]}, {x / scale, taps[1]}, {x * x / scale, taps[2]}}));
+    std::vector<std::pair<double, Expr>> terms;
+    for (size_t k = 0; k < taps.size(); ++k)
+      terms.emplace_back(std::pow(points[i], double(k)) / scale, taps[k]);
+    values.push_back(SumOf(terms));
   }
-  values.push_back(taps[2]);
+  values.push_back(taps.back());
   return values;
 }
 
-std::vector<Expr> WinogradInput(int64_t tile, const std::vector<Expr>& inputs) {
-  const std::vector<double> pairs = Pairs(tile);
+std::vector<Expr> WinogradInput(const std::vector<Expr>& inputs) {
+  const std::vector<double> pairs = Pairs(int64_t(inputs.size()));
   const std::vector<double> all = EvenPolynomial(pairs, pairs.size());
   std::vector<Expr> values = {Apply(all, inputs, 0)};
   for (size_t i = 0; i < pairs.size(); ++i) {
@@ -118,7 +124,7 @@ std::vector<Expr> WinogradInput(int64_t tile, const std::vector<Expr>& inputs) {
 }
 
 std::vector<Expr> WinogradOutput(int64_t tile, const std::vector<Expr>& products) {
-  const std::vector<double> pairs = Pairs(tile);
+  const std::vector<double> pairs = Pairs(int64_t(products.size()));
   std::vector<Expr> sums, differences, results;
   for (size_t i = 0; i < pairs.size(); ++i) {
     sums.push_back(products[1 + 2 * i] + products[2 + 2 * i]);
@@ -138,16 +144,23 @@ std::vector<Expr> WinogradOutput(int64_t tile, const std::vector<Expr>& products
 namespace {
 
 struct ConvWinogradAttrs {
-  int64_t tile = 0;
+  int64_t tile = 0, stride = 1, block = 1;
   std::vector<int64_t> pads, outputs;
   static constexpr auto Fields() {
     using S = ConvWinogradAttrs;
     return std::tuple(
-        AttrField("tile", &S::tile, "results of a tile along each axis, 2 or 4"),
+        AttrField("tile", &S::tile, "results of a tile along each axis"),
+        AttrField("stride", &S::stride, "step along each spatial axis"),
+        AttrField(
+            "block", &S::block,
+            "channels, those of phases included, of the vectors that an x in natural order is gathered to"),
         AttrField("pads", &S::pads, "zeros before each spatial axis; behind, as many as needed"),
         AttrField("outputs", &S::outputs, "extent of the result along each spatial axis"));
   }
   int64_t Tiles(size_t d) const { return (outputs[d] + tile - 1) / tile; }
+  /// Of a phase of a square filter, along an axis.
+  int64_t Taps(int64_t kernel) const { return (kernel + stride - 1) / stride; }
+  int64_t Points(int64_t kernel) const { return tile + Taps(kernel) - 1; }
 };
 
 std::vector<Type> InferConvWinograd(const InferContext& ctx) {
@@ -156,15 +169,23 @@ std::vector<Type> InferConvWinograd(const InferContext& ctx) {
   RequireRank(ctx, 1, 4, 4);
   for (size_t i : {0, 1}) RequireDType(ctx, i, kF32);
   const TensorType &x = ctx.Input(0), &w = ctx.Input(1);
-  for (size_t d : {0, 1}) ctx.SameDim(w.shape[d + 2], Expr(3), "window and what the algorithm is for");
+  ctx.SameDim(w.shape[2], w.shape[3], "lines and columns of the filters");
   ctx.SameDim(x.shape[1], w.shape[1], "channels of x and of the weight");
-  if (attrs.tile != 2 && attrs.tile != 4)
-    ctx.Fail("TW2110", fmt::format("tile is {}, expected 2 or 4", attrs.tile));
   if (attrs.pads.size() != 2 || attrs.outputs.size() != 2)
     ctx.Fail("TW2110", "pads and outputs must have 2 entries");
+  const auto kernel = AsInt(w.shape[2]);
   for (size_t d : {0, 1}) {
     if (attrs.pads[d] < 0 || attrs.outputs[d] < 0) ctx.Fail("TW2110", "pads or outputs are negative");
   }
+  if (!kernel || attrs.stride < 1 || attrs.stride > *kernel)
+    ctx.Fail("TW2110", fmt::format("stride is {}, expected 1 to the extent of the filters", attrs.stride));
+  if (attrs.block < 1) ctx.Fail("TW2110", fmt::format("block is {}, expected 1 or more", attrs.block));
+  const int64_t taps = attrs.Taps(*kernel);
+  const bool known = std::any_of(std::begin(kAccuracies), std::end(kAccuracies), [&](const ConvAccuracy& a) {
+    return a.taps == taps && a.tile == attrs.tile;
+  });
+  if (!known)
+    ctx.Fail("TW2110", fmt::format("tile is {}, which has no points for {} taps", attrs.tile, taps));
   if (ctx.Has(2)) {
     RequireRank(ctx, 2, 1, 1);
     RequireDType(ctx, 2, kF32);
@@ -174,25 +195,30 @@ std::vector<Type> InferConvWinograd(const InferContext& ctx) {
 }
 
 /// What the tiles read, as windows that move by a tile.
-Window TileWindow(const ConvWinogradAttrs& attrs) {
-  const Expr reach(attrs.tile + 2);
+Window TileWindow(const ConvWinogradAttrs& attrs, int64_t kernel) {
+  const int64_t step = attrs.tile * attrs.stride;
+  const Expr reach(attrs.Points(kernel) * attrs.stride);
   return {.kernel = {reach, reach},
-          .strides = {attrs.tile, attrs.tile},
+          .strides = {step, step},
           .dilations = {1, 1},
           .pads = {attrs.pads[0], attrs.pads[1], 0, 0}};
 }
 
 /// The stages of one convolution. Tiles of an image are numbered row by row; a and b are the numbers of the
-/// points along the two axes, p and q the places in a tile of results.
+/// points along the two axes, p and q the places in a tile of results. Channels are the argument's, a block
+/// at a time in each of its phases: phases of single channels are next to each other, as columns are in
+/// memory.
 class WinogradLowering {
  public:
   explicit WinogradLowering(const LowerContext& ctx)
       : ctx_(ctx),
         attrs_(ctx.Attr<ConvWinogradAttrs>()),
         tile_(attrs_.tile),
-        points_(tile_ + 2),
+        kernel_(*AsInt(ctx.InputType(1).shape[2])),
+        points_(attrs_.Points(kernel_)),
         columns_(attrs_.Tiles(1)),
-        in_block_(ctx.InputType(0).layout.BlockOf(1)),
+        channels_(ctx.InputType(0).shape[1] * Expr(attrs_.stride * attrs_.stride)),
+        in_block_(Gathers() ? attrs_.block : ctx.InputType(0).layout.BlockOf(1)),
         out_block_(ctx.OutputType().layout.BlockOf(1)) {}
 
   std::vector<te::Tensor> Run() {
@@ -206,44 +232,86 @@ class WinogradLowering {
   }
 
  private:
+  /// Whether vectors of channels are gathered from an argument that has none.
+  bool Gathers() const { return attrs_.block > 1 && ctx_.InputType(0).layout.BlockOf(1) <= 1; }
+
+  struct Phase {
+    Expr channel, row, column;
+  };
+  Phase PhaseOf(const Expr& channel) const {
+    if (attrs_.stride == 1) return {channel, Expr(0), Expr(0)};
+    const Expr block(ctx_.InputType(0).layout.BlockOf(1)), stride(attrs_.stride);
+    const Expr phase = FloorDiv(channel, block);
+    return {FloorDiv(phase, stride * stride) * block + FloorMod(channel, block),
+            FloorMod(FloorDiv(phase, stride), stride), FloorMod(phase, stride)};
+  }
+
+  /// A tap of a filter's phase, zero where it has none there.
+  Expr Tap(const Expr& filter, const Phase& phase, int64_t row, int64_t column) {
+    const Expr r = Expr(row * attrs_.stride) + phase.row, c = Expr(column * attrs_.stride) + phase.column;
+    const Expr tap = MakeCast(kF64, ctx_.Read(1, {filter, phase.channel, r, c}));
+    if (kernel_ % attrs_.stride == 0) return tap;
+    return MakeIfThenElse(r < Expr(kernel_) && c < Expr(kernel_), tap, MakeConst(kF64, 0));
+  }
+
   /// [a, b, channel, filter]. In double precision: this is done once, and its error would be in all results.
   te::Tensor Filters() {
-    const auto& w = ctx_.InputType(1).shape;
-    return ctx_.Intermediate(
-        "filters", {points_, points_, w[1], w[0]},
-        [&](const Indices& i) {
-          std::vector<Expr> rows;
-          for (int64_t r = 0; r < 3; ++r) {
-            std::vector<Expr> taps;
-            for (int64_t c = 0; c < 3; ++c)
-              taps.push_back(MakeCast(kF64, ctx_.Read(1, {i[3], i[2], Expr(r), Expr(c)})));
-            rows.push_back(Choose(i[1], WinogradFilter(tile_, taps)));
-          }
-          return te::Body(MakeCast(kF32, Choose(i[0], WinogradFilter(tile_, rows))));
-        },
-        {{"rule", std::string("winograd_filters")}});
+    const int64_t taps = attrs_.Taps(kernel_), points = *AsInt(points_);
+    return ctx_.Intermediate("filters", {points_, points_, channels_, ctx_.InputType(1).shape[0]},
+                             [&](const Indices& i) {
+                               const Phase phase = PhaseOf(i[2]);
+                               std::vector<Expr> rows;
+                               for (int64_t r = 0; r < taps; ++r) {
+                                 std::vector<Expr> row;
+                                 for (int64_t c = 0; c < taps; ++c) row.push_back(Tap(i[3], phase, r, c));
+                                 rows.push_back(Choose(i[1], WinogradFilter(points, row)));
+                               }
+                               return te::Body(MakeCast(kF32, Choose(i[0], WinogradFilter(points, rows))));
+                             },
+                             {{"rule", std::string("winograd_filters")}});
+  }
+
+  /// A function that reads a channel of phases at a row and column, counted from the first that tiles read:
+  /// from the argument's blocks, or from vectors that are gathered from an argument in natural order.
+  std::function<Expr(const Indices&)> PhaseRead() {
+    const auto read = PaddedRead(ctx_, TileWindow(attrs_, kernel_), MakeConst(kF32, 0),
+                                 {attrs_.Tiles(0), columns_}, "winograd_border");
+    const Expr stride(attrs_.stride);
+    auto direct = [=, this](const Indices& i) {
+      const Phase phase = PhaseOf(i[1]);
+      return read({i[0], phase.channel, i[2] * stride + phase.row, i[3] * stride + phase.column});
+    };
+    if (!Gathers()) return direct;
+    auto extent = [&](size_t d) { return Expr((attrs_.Tiles(d) - 1) * tile_) + points_; };
+    const te::Tensor gathered = ctx_.Intermediate(
+        "phases",
+        {ctx_.InputType(0).shape[0], FloorDiv(channels_, in_block_), extent(0), extent(1), in_block_},
+        [&](const Indices& i) { return te::Body(direct({i[0], i[1] * in_block_ + i[4], i[2], i[3]})); },
+        {{"run", attrs_.stride}});
+    return [gathered, block = in_block_](const Indices& i) {
+      return gathered({i[0], FloorDiv(i[1], block), i[2], i[3], FloorMod(i[1], block)});
+    };
   }
 
   /// [a, b, image, channel block, tile, channel].
   te::Tensor InputTiles() {
-    const auto read = PaddedRead(ctx_, TileWindow(attrs_), MakeConst(kF32, 0), {attrs_.Tiles(0), columns_},
-                                 "winograd_border");
-    const auto& x = ctx_.InputType(0).shape;
-    const std::vector<Expr> shape = {points_, points_, x[0], FloorDiv(x[1], in_block_), Tiles(), in_block_};
+    const auto read = PhaseRead();
+    const std::vector<Expr> shape = {
+        points_, points_, ctx_.InputType(0).shape[0], FloorDiv(channels_, in_block_), Tiles(), in_block_};
+    const int64_t points = *AsInt(points_);
     const te::Tensor columns = ctx_.Intermediate("input_columns", shape, [&](const Indices& i) {
       std::vector<Expr> inputs;
-      for (int64_t r = 0; r < tile_ + 2; ++r) {
+      for (int64_t r = 0; r < points; ++r) {
         inputs.push_back(
             read({i[2], i[3] * in_block_ + i[5], FloorDiv(i[4], columns_) * Expr(tile_) + Expr(r),
                   FloorMod(i[4], columns_) * Expr(tile_) + i[1]}));
       }
-      return te::Body(Choose(i[0], WinogradInput(tile_, inputs)));
+      return te::Body(Choose(i[0], WinogradInput(inputs)));
     });
     return ctx_.Intermediate("input_tiles", shape, [&](const Indices& i) {
       std::vector<Expr> inputs;
-      for (int64_t c = 0; c < tile_ + 2; ++c)
-        inputs.push_back(columns({i[0], Expr(c), i[2], i[3], i[4], i[5]}));
-      return te::Body(Choose(i[1], WinogradInput(tile_, inputs)));
+      for (int64_t c = 0; c < points; ++c) inputs.push_back(columns({i[0], Expr(c), i[2], i[3], i[4], i[5]}));
+      return te::Body(Choose(i[1], WinogradInput(inputs)));
     });
   }
 
@@ -253,7 +321,7 @@ class WinogradLowering {
     return ctx_.Intermediate(
         "products", {points_, points_, x[0], FloorDiv(w[0], out_block_), Tiles(), out_block_},
         [&](const Indices& i) {
-          const IterVar c = te::ReduceAxis(x[1], "c");
+          const IterVar c = te::ReduceAxis(channels_, "c");
           return te::Sum(
               tiles({i[0], i[1], i[2], FloorDiv(c.var, in_block_), i[4], FloorMod(c.var, in_block_)}) *
                   filters({i[0], i[1], c.var, i[3] * out_block_ + i[5]}),
@@ -270,7 +338,7 @@ class WinogradLowering {
     shape[0] = Expr(tile_);
     auto gather = [&](const te::Tensor& from, Indices at, size_t axis) {
       std::vector<Expr> values;
-      for (int64_t k = 0; k < tile_ + 2; ++k) {
+      for (int64_t k = 0; k < *AsInt(points_); ++k) {
         at[axis] = Expr(k);
         values.push_back(from(at));
       }
@@ -288,13 +356,13 @@ class WinogradLowering {
 
   const LowerContext& ctx_;
   const ConvWinogradAttrs& attrs_;
-  const int64_t tile_;
-  const Expr points_, columns_, in_block_, out_block_;
+  const int64_t tile_, kernel_;
+  const Expr points_, columns_, channels_, in_block_, out_block_;
 };
 
 std::optional<ArgumentBorder> WinogradBorder(const InferContext& ctx) {
   ConvWinogradAttrs attrs = ctx.Attr<ConvWinogradAttrs>();
-  const Window window = TileWindow(attrs);
+  const Window window = TileWindow(attrs, *AsInt(ctx.Input(1).shape[2]));
   const std::vector<Expr> positions = {Expr(1), Expr(1), Expr(attrs.Tiles(0)), Expr(attrs.Tiles(1))};
   attrs.pads = {0, 0};
   return BorderOf(ctx, window, positions, 0, Attrs(attrs));
@@ -303,7 +371,7 @@ std::optional<ArgumentBorder> WinogradBorder(const InferContext& ctx) {
 TW_OP(ConvWinograd) = OpDef{
     .name = "ConvWinograd",
     .doc =
-        "convolution of x [N, C, H, W], with zeros around it, with w [O, C, 3, 3], plus bias [O], by "
+        "convolution of x [N, C, H, W], with zeros around it, with w [O, C, K, K], plus bias [O], by "
         "Winograd's algorithm",
     .inputs = {{"x"}, {"w"}, {.name = "bias", .optional = true}},
     .attrs = DescribeAttrs<ConvWinogradAttrs>(),
@@ -326,23 +394,32 @@ std::vector<Candidate> WinogradCandidates(const WinogradSite& site, const Choice
   const TensorType& x = site.x;
   const auto batch = AsInt(x.shape[0]), channels = AsInt(x.shape[1]), filters = AsInt(site.weight.shape[0]);
   const auto height = AsInt(site.result[2]), width = AsInt(site.result[3]);
+  const auto kernel = AsInt(site.weight.shape[2]);
   std::vector<Candidate> candidates;
-  if (!batch || !channels || !filters || !height || !width || *batch < 1 || *height < 1 || *width < 1)
+  if (!batch || !channels || !filters || !height || !width || !kernel || *batch < 1 || *height < 1 ||
+      *width < 1 || *kernel < site.stride)
     return candidates;
   for (const ConvAccuracy& way : ConvAccuracies()) {
-    if (way.tile == 1 || WinogradError(way.tile, *channels) > choice.max_error) continue;
-    const ConvWinogradAttrs attrs{
-        .tile = way.tile, .pads = {site.pads[0], site.pads[1]}, .outputs = {*height, *width}};
+    const ConvWinogradAttrs attrs{.tile = way.tile,
+                                  .stride = site.stride,
+                                  .block = site.gathers ? site.in_block : 1,
+                                  .pads = {site.pads[0], site.pads[1]},
+                                  .outputs = {*height, *width}};
+    if (way.taps == 0 || attrs.Taps(*kernel) != way.taps) continue;
+    const int64_t phases = *channels * site.stride * site.stride;
+    if (WinogradError(way.tile, way.taps, phases) > choice.max_error) continue;
     const WinogradShape shape{.tile = way.tile,
+                              .taps = way.taps,
                               .images = *batch,
                               .tile_rows = attrs.Tiles(0),
                               .tile_columns = attrs.Tiles(1),
-                              .channels = *channels,
+                              .channels = phases,
                               .filters = *filters,
                               .in_block = site.in_block,
-                              .out_block = site.out_block};
+                              .out_block = site.out_block,
+                              .run = site.gathers ? site.stride : 0};
     candidates.push_back({.algorithm = std::string(way.algorithm),
-                          .arg_layouts = {Layout::Blocked(4, 1, site.in_block)},
+                          .arg_layouts = {site.gathers ? Layout() : Layout::Blocked(4, 1, site.in_block)},
                           .result_layout = Layout::Blocked(4, 1, site.out_block),
                           .cost = PlanWinograd(shape, choice.target).cycles,
                           .op = OpRegistry::Get("ConvWinograd"),

@@ -20,6 +20,7 @@ class WinogradRule {
     const BlockNode& node = s_.Get(products_);
     shape_.tile = std::get<int64_t>(node.annotations.at("tile"));
     const auto& tiles = std::get<std::vector<int64_t>>(node.annotations.at("tiles"));
+    shape_.taps = AsInt(node.iter_vars[0].dom.extent).value_or(0) - shape_.tile + 1;
     shape_.tile_rows = tiles[0], shape_.tile_columns = tiles[1];
     for (const BlockRef& b : s_.Producers(products_)) {
       (s_.Get(b).annotations.contains("rule") ? filters_ : input_tiles_) = b;
@@ -163,11 +164,25 @@ class WinogradRule {
     s_.SetScope(columns, 0, "register");
     s_.ComputeAt(columns, tiles[1]);
     UnrollOwn(columns, {1, 0});
-    // An input whose producer could not write the border around it gets it strip by strip.
-    for (const BlockRef& border : s_.Producers(columns)) {
-      s_.ComputeAt(border, strip_);
-      s_.Vectorize(s_.GetLoops(border).back());
+    // An input whose producer could not write the border around it gets it strip by strip, and so do channels
+    // that are gathered into vectors.
+    for (std::vector<BlockRef> stages = s_.Producers(columns); !stages.empty();) {
+      const BlockRef stage = stages.back();
+      stages = s_.Producers(stage);
+      s_.ComputeAt(stage, strip_);
+      LoopRef last = s_.GetLoops(stage).back();
+      const Annotations& notes = s_.Get(stage).annotations;
+      if (const auto run = notes.find("run"); run != notes.end())
+        last = GatherRuns(last, std::get<int64_t>(run->second));
+      s_.Vectorize(last);
     }
+  }
+
+  /// Cuts a loop over a vector into runs of what lies side by side in memory; returns the loop over a run.
+  LoopRef GatherRuns(const LoopRef& vector, int64_t run) {
+    const std::vector<LoopRef> runs = s_.Split(vector, {Expr(nullptr), Expr(run)});
+    s_.Unroll(runs[0]);
+    return runs[1];
   }
 
   /// The innermost loops of a block, one for each of its variables.

@@ -26,11 +26,10 @@ class Planner {
  public:
   Planner(const WinogradShape& shape, const Target& target, std::vector<WinogradPlan>* weighed)
       : shape_(shape), target_(target), weighed_(weighed), cores_(std::max(1, target.cores)) {
-    const int64_t n = shape.tile + 2;
-    // Twelve multiply-adds for six points or four results, four for four points or two results.
-    const int64_t operations = shape.tile * (shape.tile - 1);
-    input_cycles_ = TransformCycles(n, n, operations, target);
-    output_cycles_ = TransformCycles(n, shape.tile, operations, target);
+    const int64_t n = shape.line(), pairs = (n - 2) / 2;
+    // Points in pairs share their work: each is a sum and a difference of what they have in common.
+    input_cycles_ = TransformCycles(n, n, 2 * pairs * (pairs + 1), target);
+    output_cycles_ = TransformCycles(n, shape.tile, (2 + shape.tile) * pairs, target);
     filter_bytes_ = shape.points() * shape.channels * shape.filters * kElementBytes;
   }
 
@@ -49,6 +48,14 @@ class Planner {
 
   int64_t Strips(const WinogradPlan& p) const {
     return shape_.tile_rows / p.strip_rows * (shape_.tile_columns / p.strip_columns);
+  }
+
+  /// Cycles of a strip to copy its part of the input behind a border and then run by run into vectors.
+  double GatherCycles(int64_t rows, int64_t columns) const {
+    if (shape_.run == 0) return 0;
+    auto reach = [&](int64_t tiles) { return tiles * shape_.tile + shape_.taps - 1; };
+    const double elements = double(reach(rows) * reach(columns) * shape_.channels);
+    return elements / double(shape_.run) + 2 * elements / double(target_.VectorLanes(kElementBytes));
   }
 
   /// Threads either take strips, or panels of filters.
@@ -83,8 +90,16 @@ class Planner {
     plan.rows = tile.rows, plan.vectors = plan.panel = tile.vectors;
 
     const double in_blocks = double(shape_.channels / shape_.in_block);
+    // A last register tile that reaches beyond its strip reads from the next one, so that a line more is
+    // transformed.
+    const bool beyond = tiles % plan.rows != 0 && Strips(plan) > 1;
+    const int64_t rows = plan.strip_rows + (beyond && plan.strip_columns == shape_.tile_columns),
+                  columns = plan.strip_columns == shape_.tile_columns
+                                ? plan.strip_columns
+                                : tiles + beyond * (plan.rows - tiles % plan.rows);
     double strip = double(shape_.points()) * cpu::TileCycles(space, tile, target_) +
-                   double(tiles) * (in_blocks * input_cycles_ + double(blocks) * output_cycles_);
+                   double(rows * columns) * in_blocks * input_cycles_ +
+                   double(tiles * blocks) * output_cycles_ + GatherCycles(rows, columns);
     // Inputs that do not stay in the second level beside the products are read once for each panel, so that
     // panels are then as wide as leaves room for the products.
     const int64_t inputs = shape_.points() * tiles * shape_.channels * kElementBytes;

@@ -9,13 +9,15 @@
 
 namespace tilewright {
 
-/// A convolution F(tile x tile, 3 x 3) of `images` of tile_rows x tile_columns tiles each.
+/// A convolution F(tile x tile, taps x taps) of `images` of tile_rows x tile_columns tiles each.
 struct WinogradShape {
-  int64_t tile = 0, images = 1, tile_rows = 1, tile_columns = 1;
+  int64_t tile = 0, taps = 3, images = 1, tile_rows = 1, tile_columns = 1;
   int64_t channels = 1, filters = 1;
   int64_t in_block = 1, out_block = 1;  ///< channels of a vector; they divide channels and filters
+  int64_t run = 0;  ///< neighbours in memory of vectors of channels that are gathered first; 0: none are
 
-  int64_t points() const { return (tile + 2) * (tile + 2); }
+  int64_t line() const { return tile + taps - 1; }  ///< points along an axis
+  int64_t points() const { return line() * line(); }
   int64_t tiles() const { return tile_rows * tile_columns; }
 };
 

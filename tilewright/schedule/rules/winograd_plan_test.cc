@@ -65,5 +65,17 @@ TEST(WinogradPlan, LargeTilesPayWhereFiltersAreUsedOften) {
   EXPECT_GT(cycles(4, 7, 512), cycles(2, 7, 512)) << "bound by reading the filters once";
 }
 
+TEST(WinogradPlan, WiderFiltersAndGatheredVectorsCost) {
+  WinogradShape shape = Map(3, 112, 16);
+  shape.taps = 4;
+  const WinogradPlan blocks = PlanWinograd(shape, Wide(2));
+  EXPECT_GT(blocks.cycles, 0);
+  EXPECT_EQ(shape.points(), 36);
+  shape.run = 2;
+  EXPECT_GT(PlanWinograd(shape, Wide(2)).cycles, blocks.cycles);
+  shape = Map(2, 112, 16), shape.taps = 5;
+  EXPECT_GT(PlanWinograd(shape, Wide(2)).cycles, blocks.cycles) << "fewer results for as many points";
+}
+
 }  // namespace
 }  // namespace tilewright
