@@ -15,6 +15,10 @@ namespace tilewright::cpu {
 /// cut to vectors where memory is contiguous along it.
 void ScheduleInjective(Schedule& s, const BlockRef& block, const RuleContext& context);
 
+/// Schedules a nest of injective work that reads memory along another axis than it writes. Returns false,
+/// having changed nothing, for other work, and where the order of the loops is right as it is.
+bool ScheduleTranspose(Schedule& s, const BlockRef& block, const RuleContext& context);
+
 /// Schedules a reduction nest: parallel over what is kept, vectors along the innermost kept axis where there
 /// is one, and accumulators in registers.
 void ScheduleReduction(Schedule& s, const BlockRef& block, const RuleContext& context);
