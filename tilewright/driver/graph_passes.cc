@@ -19,6 +19,7 @@
 #include "tilewright/transform/pointwise_products.h"
 #include "tilewright/transform/reduce_precision.h"
 #include "tilewright/transform/separate_borders.h"
+#include "tilewright/transform/split_reductions.h"
 #include "tilewright/transform/transposed_convolutions.h"
 
 namespace tilewright {
@@ -42,6 +43,7 @@ constexpr GraphPass kGraphPasses[] = {
     {Phase::kSimplify, "EliminateDeadCode", Alone<EliminateDeadCode>},
     {Phase::kSimplify, "FoldBatchNorm", Alone<FoldBatchNorm>, true},
     {Phase::kSimplify, "OrderPooling", Alone<OrderPooling>, true},
+    {Phase::kSimplify, "SplitReductions", Alone<SplitReductions>, true},
     {Phase::kSimplify, "HoistInvariants", Alone<HoistInvariants>, true},
     {Phase::kSimplify, "FoldConstants",
      [](const IRModule& m, Context c) { return FoldConstants(m, ConstantEvaluatorFor(c.options)); }, true},

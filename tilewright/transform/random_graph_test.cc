@@ -17,6 +17,7 @@
 #include "tilewright/transform/pad_groups.h"
 #include "tilewright/transform/pointwise_products.h"
 #include "tilewright/transform/separate_borders.h"
+#include "tilewright/transform/split_reductions.h"
 #include "tilewright/transform/test_modules.h"
 #include "tilewright/transform/transposed_convolutions.h"
 
@@ -120,6 +121,7 @@ TEST_P(RandomGraphs, EveryPassKeepsTheResult) {
       {"EliminateDeadCode", EliminateDeadCode},
       {"FoldBatchNorm", FoldBatchNorm},
       {"OrderPooling", OrderPooling},
+      {"SplitReductions", SplitReductions},
       {"FoldConstants", [&](const IRModule& m) { return FoldConstants(m, evaluate); }},
       {"FlattenRows", FlattenRows},
       {"MergeViews", MergeViews},
