@@ -24,6 +24,17 @@ bool IsSet(const BlockNode& block, const std::string& key) {
   return it != block.annotations.end() && std::get<bool>(it->second);
 }
 
+/// Whether a block computes functions (exp, tanh, ...), each of which takes tens of instructions.
+bool ComputesFunctions(const BlockNode& block) {
+  bool found = false;
+  PreOrderExprs(block.body, [&](const Expr& e) {
+    auto* call = e.As<CallNode>();
+    if (!call || call->op == Intrinsic::k_sqrt || call->op == Intrinsic::k_rsqrt) return;
+    found |= call->op <= Intrinsic::k_atanh;  // functions are the first of all
+  });
+  return found;
+}
+
 /// Schedules one convolution into NCHW[b]c. Its iteration variables are the output's axes in physical order
 /// (behind the number of the run, if it is summed in runs, or the phase, if it is transposed), then channels
 /// (unless depthwise) and window axes.
@@ -56,6 +67,7 @@ class ConvRule {
     input_block_ = depthwise_ ? 1 : InputBlock(node_);
     weight_ = PackWeight(tile_.vectors * Extent(axes_ - 1));
     blocks_ = IsolateProduct(s_, conv_);
+    KeepSums();
     if (open_columns_) {
       s_.PadAxis(conv_, s_.GetLoops(conv_)[first_ + axes_ - 2], tile_.rows);
       if (blocks_.total) s_.PadAxis(*blocks_.total, s_.GetLoops(*blocks_.total)[axes_ - 2], tile_.rows);
@@ -63,6 +75,7 @@ class ConvRule {
     ExplainTile(context_, space_, tile_, Spaces(),
                 Extent(0) * (Extent(1) / tile_.vectors) * std::max<int64_t>(1, lines_ / tile_.lines));
     TileOutput();
+    if (kept_) StoreSums();
     ComputeAtTile(s_, blocks_, column_tiles_, Extent(axes_ - 1));
     TileProduct();
     SeparateLastTile(s_, column_tiles_, node_.iter_vars[first_ + axes_ - 2].dom.extent, tile_.rows);
@@ -178,6 +191,30 @@ class ConvRule {
     return image > room && BytesOf(weight_) <= room;
   }
 
+  /// Registers have to be named, so that what reads them is there once for each. Where that is long, sums go
+  /// to memory, and a loop reads them from there: code of a fraction of the length, which is as fast.
+  void KeepSums() {
+    if (blocks_.total || open_columns_ || tile_.rows * tile_.lines == 1 ||
+        !ComputesFunctions(s_.Get(blocks_.tail)))
+      return;
+    s_.SetScope(conv_, 0, "global");
+    kept_ = s_.CacheWrite(conv_, s_.Get(conv_).writes.front().buffer, "register");
+  }
+
+  /// Stores the tile's sums, each by a line of its own.
+  void StoreSums() {
+    s_.ComputeAt(*kept_, column_tiles_);
+    std::vector<LoopRef> own = s_.GetLoops(*kept_);
+    own.erase(own.begin(), own.end() - std::ptrdiff_t(axes_));
+    std::vector<LoopRef> tile = {own[axes_ - 2], own[1]};
+    if (tile_.lines > 1) tile.insert(tile.begin(), own[axes_ - 3]);
+    std::vector<LoopRef> nest = tile;
+    nest.push_back(own[axes_ - 1]);
+    s_.Reorder(nest);
+    s_.Vectorize(own[axes_ - 1]);
+    for (const LoopRef& l : tile) s_.Unroll(l);
+  }
+
   /// Cuts the tail's loops to tiles: outer loops, tiles along columns, then the tile's own.
   void TileOutput() {
     std::vector<LoopRef> all = s_.GetLoops(blocks_.tail), phases;
@@ -200,6 +237,8 @@ class ConvRule {
     }
     column_tiles_ = w[0];
     inner.push_back(w[1]);
+    // Of sums in memory, a place with its vectors at a time.
+    if (kept_) std::rotate(inner.begin(), inner.begin() + 1, inner.end());
     if (PanelsShareLines()) std::rotate(outer.begin() + 1, outer.begin() + 2, outer.end());
     std::vector<LoopRef> order = outer;
     order.push_back(column_tiles_);
@@ -207,6 +246,7 @@ class ConvRule {
     order.push_back(lanes);
     s_.Reorder(order);
     s_.Vectorize(lanes);
+    if (kept_) inner.erase(inner.begin(), inner.end() - 1);  // the others stay loops
     for (auto it = inner.rbegin(); it != inner.rend(); ++it) s_.Unroll(*it);
     parallel_ = outer;
     // A smaller last tile of lines is a part of its own, which a loop that is split among threads cannot
@@ -255,7 +295,8 @@ class ConvRule {
   TileSpace space_;
   RegisterTile tile_;
   TileBlocks blocks_;
-  Buffer weight_;  ///< packed; null when it is not constant
+  std::optional<BlockRef> kept_;  ///< stores the tile's sums to memory
+  Buffer weight_;                 ///< packed; null when it is not constant
   LoopRef panels_, line_tiles_, column_tiles_;
   std::vector<LoopRef> parallel_;
 };
