@@ -3,10 +3,12 @@
 """Where the time of models goes, by classes of kernels: a table, made from `tilewright profile --json --explain`.
 
 A line per model; a cell has the class's share of the time and, where it computes products, the share of the machine's
-FMA peak that it reaches. Classes come from a kernel's name, whose first operator is the one that counts, and
-convolutions that make few operations for each byte that they read or write (depthwise ones, and expansions of few
-channels) are apart. `memory` is the share of the time in kernels that are predicted to wait for memory or a cache
-for longer than they compute.
+FMA peak that it reaches. `lost most` names the kernels, by operators, that take the most time beyond what their
+operations take at that peak: that share of the model's time, their share of the peak, and what they wait for where
+they are predicted to wait for a cache or memory. Classes come from a kernel's name, whose first operator is the one
+that counts, and convolutions that make few operations for each byte that they read or write (depthwise ones, and
+expansions of few channels) are apart. `memory` is the share of the time in kernels that are predicted to wait for
+memory or a cache for longer than they compute.
 """
 
 import argparse
@@ -26,8 +28,8 @@ THIN = 6.5
 CLASSES = ["winograd", "conv", "thin conv", "product", "pool", "rows", "elements", "moves"]
 POOL = ("maxpool", "averagepool", "globalaverage", "globalmax", "lppool")
 ROWS = ("softmax", "logsoftmax", "layernorm", "row", "reduce", "argmax", "argmin", "instancenorm", "mean", "norm")
-MOVES = ("relayout", "transpose", "reshape", "concat", "slice", "gather", "pad", "border", "identity", "resize", "split",
-         "expand", "broadcast", "copy", "tile", "embedding")
+MOVES = ("relayout", "transpose", "reshape", "concat", "slice", "gather", "pad", "border", "identity", "resize",
+         "split", "expand", "broadcast", "copy", "tile", "embedding")
 
 
 def class_of(row):
@@ -58,7 +60,9 @@ def profile(model, threads, seconds):
 
 def summary(found):
     """Per class its share of the time and of the peak, by least times: means hold what else the machine did."""
-    waits = {k["kernel"]: k["predicted"]["memory_us"] > k["predicted"]["compute_us"] for k in found["kernels"]}
+    waits = {k["kernel"]: k["predicted"]["memory"] for k in found["kernels"]
+             if k["predicted"]["memory_us"] > k["predicted"]["compute_us"]}
+    kernels = {}
     times, flops, memory = dict.fromkeys(CLASSES, 0.0), dict.fromkeys(CLASSES, 0.0), 0.0
     for row in found["instructions"]:
         if row["kind"] == "loop":
@@ -66,9 +70,19 @@ def summary(found):
         kind, us = class_of(row), row["min_us"] * row["executions"]
         times[kind] += us
         flops[kind] += row["flops"]
-        memory += us if waits.get(re.sub(r"^\d+:", "", row["name"])) else 0
+        kernel = re.sub(r"^\d+:", "", row["name"])
+        memory += us if kernel in waits else 0
+        own = kernels.setdefault((re.sub(r"_[0-9a-f]{8}.*$", "", kernel), kind, waits.get(kernel)), [0.0, 0.0])
+        own[0] += us
+        own[1] += row["flops"]
     total = sum(times.values())
-    return {"ms": total / 1e3, "peak": sum(flops.values()) / total / 1e3 / found["peak_gflops"], "memory": memory / total,
+    lost = sorted(((us - flops_of / found["peak_gflops"] / 1e3, us, flops_of, *key)
+                   for key, (us, flops_of) in kernels.items()), reverse=True)
+    return {"lost": [{"kernel": name, "class": kind, "waits": wait, "time": beyond / total,
+                      "peak": flops_of / us / 1e3 / found["peak_gflops"] if flops_of else None}
+                     for beyond, us, flops_of, name, kind, wait in lost[:2] if beyond > 0.01 * total],
+            "ms": total / 1e3, "peak": sum(flops.values()) / total / 1e3 / found["peak_gflops"],
+            "memory": memory / total,
             "classes": {kind: {"time": times[kind] / total,
                                "peak": flops[kind] / times[kind] / 1e3 / found["peak_gflops"] if flops[kind] else None}
                         for kind in CLASSES if times[kind]}}
@@ -84,7 +98,10 @@ def line(name, result):
             cells.append(f"{cell['time']:.0%}")
         else:
             cells.append(f"{cell['time']:.0%} ({cell['peak']:.0%})")
-    return " | ".join([f"| {name}", f"{result['ms']:.3g}", f"{result['peak']:.0%}", *cells, f"{result['memory']:.0%} |"])
+    lost = [f"{k['time']:.0%} {k['kernel']}" + (f", at {k['peak']:.0%}" if k["peak"] else "") +
+            (f", {k['waits']}" if k["waits"] else "") for k in result["lost"]]
+    return " | ".join([f"| {name}", f"{result['ms']:.3g}", f"{result['peak']:.0%}", *cells, f"{result['memory']:.0%}",
+                       "; ".join(lost) + " |"])
 
 
 def main():
@@ -95,7 +112,8 @@ def main():
     parser.add_argument("--json", type=pathlib.Path, help="also write the figures to this file")
     options = parser.parse_args()
     results = {}
-    print(" | ".join(["| Model", "ms", "of peak", *CLASSES, "memory |"]), "|---" * (len(CLASSES) + 4) + "|", sep="\n")
+    print(" | ".join(["| Model", "ms", "of peak", *CLASSES, "memory", "lost most |"]))
+    print("|---" * (len(CLASSES) + 5) + "|")
     for name in options.models:
         path = pathlib.Path(name) if pathlib.Path(name).exists() else MODELS / f"{name}.onnx"
         results[path.stem] = summary(profile(path, options.threads, options.seconds))
