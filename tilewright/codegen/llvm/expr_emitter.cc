@@ -123,6 +123,7 @@ void ExprEmitter::BindInNewScope(const Var& var, Value* value, bool nonnegative,
 }
 
 void ExprEmitter::BindLet(const Var& var, const Expr& value) {
+  if (!var.dtype().is_scalar() && var.dtype().is_integer()) vector_lets_.insert_or_assign(var.operator->(), value);
   Value* v = Emit(value);
   if (!var.dtype().is_integer() && !var.dtype().is_bool()) {
     scopes_.Bind(var, {v, 0, false, {}});

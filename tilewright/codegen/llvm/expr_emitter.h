@@ -75,11 +75,17 @@ class ExprEmitter {
     std::vector<int64_t> offsets;
   };
   std::optional<OffsetForm> AsOffsets(const Expr& index) const;
+  /// What variables of vectors of integers stand for.
+  std::unordered_map<const VarNode*, Expr> vector_lets_;
   /// The quotient or remainder, where lanes and base can be divided apart.
   std::optional<OffsetForm> DivideOffsets(BinaryOp op, const OffsetForm& form, int64_t divisor) const;
   /// The elements as they lie in memory, by loads of vectors and shuffles; null where the distances are not
   /// known or so large that a gather is cheaper.
   llvm::Value* LoadSpan(const BufferNode& buffer, const Expr& index);
+  /// Four vectors of elements that lie in fours; null for others.
+  llvm::Value* LoadFours(const BufferNode& buffer, const Expr& index);
+  /// Stores lanes that lie in runs, and returns whether they do.
+  bool StoreRuns(const BufferNode& buffer, const Expr& index, llvm::Value* value);
   // memory.cc
   /// One pointer per lane for a gather or scatter.
   llvm::Value* LanePointers(const BufferNode& buffer, const Expr& index, int lanes);

@@ -221,6 +221,8 @@ Value* ExprEmitter::LoadVector(const LoadNode& n, const Expr& index) {
   } else if (ramp && ramp->stride == -1 && !mask) {
     auto [pointer, align] = Address(buffer, ramp->base - Expr(lanes - 1));
     v = b_.CreateVectorReverse(b_.CreateAlignedLoad(type, pointer, align));
+  } else if (Value* fours = mask ? nullptr : LoadFours(buffer, index)) {
+    v = fours;
   } else if (Value* elements = mask ? nullptr : LoadSpan(buffer, index)) {
     v = elements;
   } else {
@@ -276,6 +278,7 @@ void ExprEmitter::StoreVector(const StoreNode& n, const Expr& index, Value* valu
     b_.CreateAlignedStore(b_.CreateVectorReverse(value), pointer, align);
     return;
   }
+  if (!mask && StoreRuns(buffer, index, value)) return;
   Value* pointers = LanePointers(buffer, index, lanes);
   if (!mask)
     mask = llvm::Constant::getAllOnesValue(llvm::FixedVectorType::get(b_.getInt1Ty(), unsigned(lanes)));

@@ -99,6 +99,40 @@ TEST(Vectors, KnownDistances) {
   }
 }
 
+/// Four vectors of a matrix that lies the other way: rows of four are read at once, and each is stored.
+TEST(Vectors, FoursOfAMatrixThatLiesTheOtherWay) {
+  for (int n : {4, 8, 16}) {
+    for (bool let : {false, true}) {
+      const int lanes = 4 * n, row = 21, stride = 40, count = 3;
+      Var i("i"), rows("rows", DataType::Index().WithLanes(lanes));
+      const Expr lane = MakeRamp(0, 1, lanes), each = MakeBroadcast(Expr(n), lanes);
+      const Expr across = MakeBinary(BinaryOp::kFloorDiv, lane, each),
+                 along = MakeBinary(BinaryOp::kFloorMod, lane, each);
+      const Expr begin = along * MakeBroadcast(Expr(row), lanes);
+      Buffer in = FlatUnaligned("in", kF32, n * row + 4 * count),
+             out = FlatUnaligned("out", kF32, 4 * stride * count);
+      Stmt body = MakeStore(
+          out, in({MakeBroadcast(i * 4, lanes) + (let ? Expr(rows) : begin) + across}),
+          {MakeBroadcast(i * (4 * stride), lanes) + across * MakeBroadcast(Expr(stride), lanes) + along});
+      if (let) body = MakeLetStmt(rows, begin, body);
+      const std::vector<float> x = Iota(n * row + 4 * count, 1);
+      std::vector<float> want(4 * stride * count, -1.f);
+      for (int k = 0; k < count; ++k) {
+        for (int c = 0; c < 4; ++c) {
+          for (int l = 0; l < n; ++l) want[size_t((k * 4 + c) * stride + l)] = x[size_t(k * 4 + l * row + c)];
+        }
+      }
+      for (const char* target : {"host", "x86-64-v2", "x86-64-v3"}) {
+        if (Target::Host().triple != Target::Parse(target).triple) continue;
+        std::vector<float> z(want.size(), -1.f), from = x;
+        Compiled(Kernel("f", {in, out}, Serial(i, count, body)),
+                 CheckedWherePossible(Target::Parse(target)))({from.data(), z.data()});
+        EXPECT_THAT(z, ElementsAreArray(want)) << target << " " << n;
+      }
+    }
+  }
+}
+
 /// Lanes beyond the bound are neither read nor written, whatever the type.
 template <class T>
 void CheckTail(DataType t) {

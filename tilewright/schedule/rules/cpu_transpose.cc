@@ -25,7 +25,7 @@ class TransposeKernel {
         node.writes[0].region.empty())
       return false;
     for (size_t i = 0; i < loops_.size(); ++i) {
-      if (node.bindings[i].get() != loops_[i].var.get() || ConstExtent(s_, loops_[i]) < 1) return false;
+      if (!UsesVar(node.bindings[i], loops_[i].var) || ConstExtent(s_, loops_[i]) < 1) return false;
     }
     const Var line = node.iter_vars.back().var;
     if (node.writes[0].region.back().min.get() != line.get()) return false;
@@ -40,6 +40,20 @@ class TransposeKernel {
       }
     }
     return across_ < loops_.size() && Plan(node);
+  }
+
+  /// Cuts off what is left across behind whole boxes, where fours would have conditions there; returns the
+  /// blocks of both.
+  std::vector<BlockRef> CutAcross() {
+    const int64_t across = ConstExtent(s_, loops_[across_]);
+    if (!fours_ || across % box_ == 0) return {};
+    std::vector<LoopRef> order = {loops_[across_]};
+    for (size_t i = 0; i < loops_.size(); ++i) {
+      if (i != across_) order.push_back(loops_[i]);
+    }
+    if (across_ > 0) s_.Reorder(order);
+    s_.LoopPartition(loops_[across_], {Expr(across / box_ * box_)});
+    return {{block_.name + "_p0"}, {block_.name + "_p1"}};
   }
 
   void Run() {
@@ -77,8 +91,10 @@ class TransposeKernel {
     const int64_t across = ConstExtent(s_, loops_[across_]), line = ConstExtent(s_, loops_.back());
     if (across < 2 || line < 2 || lanes_ < 2 || target_.caches.empty()) return false;
     box_ = std::min(across, kLines * target_.caches[0].line_bytes / bytes);
-    if (across > box_) {
-      if (const int64_t whole = LargestDivisor(across, box_); 2 * whole > box_) box_ = whole;
+    if (across % 4 == 0) {
+      if (const int64_t whole = 4 * LargestDivisor(across / 4, box_ / 4); 2 * whole > box_) box_ = whole;
+    } else if (across > box_) {
+      if (const int64_t whole = LargestDivisor(across, box_); 2 * whole > box_ && !Fours(node)) box_ = whole;
     }
     lanes_ = std::min(lanes_, line);
     // What is read and what is written take a quarter of the first level each.
@@ -87,8 +103,22 @@ class TransposeKernel {
     for (size_t i = 0; i + 1 < loops_.size(); ++i) {
       if (i != across_) units_ *= ConstExtent(s_, loops_[i]);
     }
+    fours_ = Fours(node);
     // Else the loops are in that order already.
     return across_ + 2 < loops_.size() || line > vectors_ * lanes_;
+  }
+
+  /// Whether four elements across are worth one load: not where the line's elements are so near to each other
+  /// that vectors of memory hold several of them.
+  bool Fours(const BlockNode& node) const {
+    int loads = 0;
+    PreOrderExprs(node.body, [&](const Expr& e) { loads += e.kind() == ExprKind::kLoad; });
+    if (loads != 1 || node.reads.size() != 1 || bool(node.predicate)) return false;
+    const Buffer &from = node.reads[0].buffer, &to = node.writes[0].buffer;
+    const auto row = AsInt(from.shape().back());
+    const int64_t lanes = target_.VectorLanes(4);
+    return from.dtype().bytes() == 4 && to.dtype().bytes() == 4 && lanes % 4 == 0 && box_ >= 4 && row &&
+           4 * *row > 3 * lanes && ConstExtent(s_, loops_.back()) >= lanes;
   }
 
   /// Schedules a part of the line, of so many elements: [boxes of the line,] across, vectors. Where others
@@ -110,8 +140,29 @@ class TransposeKernel {
     order.push_back(across);
     order.insert(order.end(), vectors.begin(), vectors.end());
     s_.Reorder(order);
-    if (ConstExtent(s_, vectors.back()) > 1) s_.Vectorize(vectors.back());
+    if (fours_ && extent >= lanes_) {
+      VectorizeFours(part, across, vectors);
+    } else if (ConstExtent(s_, vectors.back()) > 1) {
+      s_.Vectorize(vectors.back());
+    }
     if (few && units_ * extent * box_ >= ParallelThreshold(target_)) Parallelise(outer);
+  }
+
+  /// Makes one vector of four elements across and as many of the line as a register has: four side by side
+  /// are one load. What is left across is read element by element.
+  void VectorizeFours(const BlockRef& part, LoopRef across, std::vector<LoopRef> line) {
+    if (box_ % 4) {
+      across = s_.LoopPartition(across, {Expr(box_ / 4 * 4)}).front();
+      s_.Vectorize(s_.GetLoops({part.name + "_p1"}).back());
+      const std::vector<LoopRef> loops = s_.GetLoops({part.name + "_p0"});
+      std::copy(loops.end() - std::ptrdiff_t(line.size()), loops.end(), line.begin());
+    }
+    const std::vector<LoopRef> fours = s_.Split(across, {Expr(nullptr), Expr(4)});
+    std::vector<LoopRef> order = {fours[0]};
+    order.insert(order.end(), line.begin(), line.end());
+    order.insert(order.end() - 1, fours[1]);
+    s_.Reorder(order);
+    s_.Vectorize(s_.Fuse({fours[1], line.back()}));
   }
 
   void Parallelise(const std::vector<LoopRef>& loops) {
@@ -126,6 +177,7 @@ class TransposeKernel {
   size_t across_ = SIZE_MAX;         ///< the loop along which memory is read
   int64_t lanes_ = 1, vectors_ = 1;  ///< of the line, in a box
   int64_t box_ = 1;                  ///< elements across
+  bool fours_ = false;               ///< whether four elements across are read at once
   int64_t units_ = 1;                ///< boxes, of whole lines
 };
 
@@ -134,7 +186,9 @@ class TransposeKernel {
 bool ScheduleTranspose(Schedule& s, const BlockRef& block, const RuleContext& context) {
   TransposeKernel kernel(s, block, context);
   if (!kernel.Match()) return false;
-  kernel.Run();
+  const std::vector<BlockRef> parts = kernel.CutAcross();
+  for (const BlockRef& part : parts) ScheduleInjective(s, part, context);
+  if (parts.empty()) kernel.Run();
   return true;
 }
 

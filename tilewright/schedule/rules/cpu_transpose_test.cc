@@ -40,7 +40,7 @@ TEST(TransposeRule, LinesAndWhatIsReadAcrossThemOfAnyLength) {
   for (const char* target : {"x86-64-v4,cores=2", "x86-64-v2,cores=3", "riscv64-linux-gnu,cores=2"}) {
     for (int64_t cache : {2 << 10, 32 << 10}) {
       for (int64_t line : {2, 7, 16, 33, 64, 150}) {
-        for (int64_t across : {2, 5, 32, 37, 64}) {
+        for (int64_t across : {2, 5, 32, 37, 64, 95}) {
           SCOPED_TRACE(fmt::format("{}: {} by {}, {} bytes", target, line, across, cache));
           Scheduled(Transposed({across, line}, {1, 0}), target, cache);
           Scheduled(Transposed({3, across, line}, {0, 2, 1}), target, cache);
@@ -57,12 +57,16 @@ TEST(TransposeRule, OtherLoopsBetween) {
 }
 
 TEST(TransposeRule, WhatIsReadIsReadOnce) {
-  // Outside of what lies side by side in the argument there are the boxes of the line.
+  // Outside of what lies side by side in the argument, five fours and the rest, there are the boxes of the
+  // line.
   EXPECT_THAT(Scheduled(Transposed({22, 6000}, {1, 0}), "x86-64-v4,cores=2", 32 << 10),
-              ContainsRegex("in 0\\.\\.[0-9]+ parallel \\{\n *for [a-z0-9_]+ in 0\\.\\.22 \\{\n"));
+              ContainsRegex("in 0\\.\\.[0-9]+ parallel \\{\n *for [a-z0-9_]+ in 0\\.\\.5 \\{\n"));
   EXPECT_THAT(Scheduled(Transposed({64, 22, 600}, {0, 2, 1}), "x86-64-v4,cores=2", 32 << 10),
               ContainsRegex("in 0\\.\\.64 parallel \\{\n *for [a-z0-9_]+ in 0\\.\\.[0-9]+ \\{\n *for "
-                            "[a-z0-9_]+ in 0\\.\\.22 \\{\n"));
+                            "[a-z0-9_]+ in 0\\.\\.5 \\{\n"));
+  // Where elements along the line are near to each other, vectors of memory hold several.
+  EXPECT_THAT(Scheduled(Transposed({7, 6000}, {1, 0}), "x86-64-v4,cores=2", 32 << 10),
+              ContainsRegex("in 0\\.\\.[0-9]+ parallel \\{\n *for [a-z0-9_]+ in 0\\.\\.7 \\{\n"));
 }
 
 }  // namespace
