@@ -57,7 +57,9 @@ constexpr GraphPass kGraphPasses[] = {
     // Before layouts, which depend on the types of arguments.
     {Phase::kLayout, "ReducePrecision",
      [](const IRModule& m, Context c) {
-       return c.options.precision == Precision::kBF16 ? ReducePrecision(m, c.options.target) : m;
+       return c.options.precision == Precision::kBF16
+                  ? ReducePrecision(m, c.options.target, c.options.max_error)
+                  : m;
      },
      true},
     // Before layouts, and before filters are padded for them.

@@ -41,7 +41,6 @@ struct Case {
   std::string name;
   std::vector<int64_t> x, w;
   Annotations attrs;  ///< of a convolution; none: a product
-  bool tiles_only = false;
 };
 
 Annotations Conv(int64_t stride, int64_t pad) {
@@ -56,18 +55,18 @@ std::vector<Case> Cases() {
           {"odd columns", {96, 256}, {256, 333}, {}},
           {"rows in two axes", {2, 56, 384}, {384, 192}, {}},
           {"one row", {1, 2048}, {2048, 2048}, {}},
-          {"pointwise", {1, 64, 28, 28}, {128, 64, 1, 1}, Conv(1, 0), true},
-          {"window", {1, 64, 14, 14}, {96, 64, 3, 3}, Conv(1, 1), true},
-          {"strided", {1, 32, 56, 56}, {64, 32, 3, 3}, Conv(2, 1), true},
-          {"channels in blocks of 12", {1, 24, 28, 28}, {144, 24, 1, 1}, Conv(1, 0), true},
-          {"two images", {2, 128, 7, 7}, {256, 128, 3, 3}, Conv(1, 1), true}};
+          {"pointwise", {1, 64, 28, 28}, {128, 64, 1, 1}, Conv(1, 0)},
+          {"window", {1, 64, 14, 14}, {96, 64, 3, 3}, Conv(1, 1)},
+          {"strided", {1, 32, 56, 56}, {64, 32, 3, 3}, Conv(2, 1)},
+          {"channels in blocks of 12", {1, 24, 28, 28}, {144, 24, 1, 1}, Conv(1, 0)},
+          {"two images", {2, 128, 7, 7}, {256, 128, 3, 3}, Conv(1, 1)}};
 }
 
 /// Two layers with something element-wise between, or one; x is an input, the weights are constants.
 struct Compiled {
   NDArray y;
-  int reduced = 0;  ///< operators in bf16
-  bool tiles = false;
+  int reduced = 0;                   ///< operators in bf16
+  bool tiles = false, dots = false;  ///< whether kernels use the matrix unit, and dot products
 };
 
 Compiled CompileAndRun(const Case& c, const NDArray& x, const NDArray& w, Precision precision,
@@ -97,8 +96,11 @@ Compiled CompileAndRun(const Case& c, const NDArray& x, const NDArray& w, Precis
     auto it = attrs.find("wide");
     result.reduced += it != attrs.end() && std::get<bool>(it->second);
   }
-  for (const PrimFunc& kernel : model.kernels)
-    result.tiles |= ToString(kernel).find("instruction = \"tile\"") != std::string::npos;
+  for (const PrimFunc& kernel : model.kernels) {
+    const std::string text = ToString(kernel);
+    result.tiles |= text.find("instruction = \"tile\"") != std::string::npos;
+    result.dots |= text.find("dot_bf16_f32(") != std::string::npos;
+  }
   return result;
 }
 
@@ -106,12 +108,12 @@ TEST(Precision, IntegersAreExact) {
   for (const Target& target : Machines()) {
     const bool tiles = TileUnitOf(target).registers > 0;
     for (const Case& c : Cases()) {
-      if (c.tiles_only && !tiles) continue;
       SCOPED_TRACE(c.name + (tiles ? ", tiles" : ", dot products"));
       const NDArray x = Integers(c.x, 1), w = Integers(c.w, 2);
       const Compiled reduced = CompileAndRun(c, x, w, Precision::kBF16, target);
       EXPECT_EQ(reduced.reduced, 1);
       EXPECT_EQ(reduced.tiles, tiles);
+      EXPECT_EQ(reduced.dots, !tiles);
       EXPECT_TRUE(reduced.y == CompileAndRun(c, x, w, Precision::kF32, target).y);
     }
   }
@@ -120,7 +122,6 @@ TEST(Precision, IntegersAreExact) {
 TEST(Precision, IsNearToFloat) {
   for (const Target& target : Machines()) {
     for (const Case& c : Cases()) {
-      if (c.tiles_only && TileUnitOf(target).registers == 0) continue;
       SCOPED_TRACE(c.name);
       const NDArray x = Normal(c.x, 1), w = Normal(c.w, 2);
       const Compiled precise = CompileAndRun(c, x, w, Precision::kF32, target);
@@ -150,11 +151,11 @@ NDArray OneTap(std::vector<int64_t> shape, unsigned seed) {
   return w;
 }
 
-// The first layer stores its result as the second reads it: in bf16, with a border, and more channels
-// together than it computes at once.
+// The first layer stores its result as the second reads it: in bf16, with a border, and for the matrix unit
+// with more channels together than it computes at once.
 TEST(Precision, LayersInARowAreExact) {
   for (const Target& target : Machines()) {
-    if (TileUnitOf(target).registers == 0) continue;
+    const bool tiles = TileUnitOf(target).registers > 0;
     for (int64_t pad : {0, 1}) {
       SCOPED_TRACE(pad);
       const NDArray x = Integers({1, 64, 28, 28}, 1), first = OneTap({96, 64, 3, 3}, 2);
@@ -176,14 +177,38 @@ TEST(Precision, LayersInARowAreExact) {
         const CompiledModel model = CompileModel(module, {{"first", first}, {"second", second}}, options);
         results.push_back(RunModule(LoadInProcess(model), {x}, 2)[0]);
         if (precision == Precision::kF32) continue;
-        EXPECT_TRUE(std::any_of(model.kernels.begin(), model.kernels.end(), [](const PrimFunc& kernel) {
+        EXPECT_TRUE(std::any_of(model.kernels.begin(), model.kernels.end(), [&](const PrimFunc& kernel) {
           const std::string text = ToString(kernel);
+          if (!tiles)
+            return text.find("dot_bf16_f32(") != std::string::npos && text.find("cast") != std::string::npos;
           return text.find("relayout") != std::string::npos &&
                  text.find("instruction = \"tile\"") != std::string::npos;
         })) << "no product stores what the next one reads";
       }
       EXPECT_TRUE(results[0] == results[1]);
     }
+  }
+}
+
+TEST(Precision, WhatSavesMultiplyAddsStaysInFloat) {
+  Target target = Target::Parse("x86-64-v4,features=+avx512bf16");
+  target.cores = 2;
+  const std::vector<Value> params = {Like("x", NDArray::Empty(kF32, {1, 128, 28, 28})),
+                                     Like("w", NDArray::Empty(kF32, {128, 128, 3, 3}))};
+  const OpDef* conv = OpRegistry::Get("Conv");
+  CompileOptions options;
+  options.target = target;
+  options.precision = Precision::kBF16;
+  options.stop_after = Phase::kLayout;
+  for (double max_error : {0.0, kDefaultMaxError}) {
+    GraphBuilder g;
+    const Value y = g.Call1("Conv", {params[0], params[1], nullptr}, conv->attrs.from_map(Conv(1, 1)));
+    options.max_error = max_error;
+    NDArray w = Normal({128, 128, 3, 3}, 2);
+    const CompiledModel model = CompileModel(MainModule(params, g, {y}), {{"w", w}}, options);
+    const std::string text = ModuleText(model.module);
+    EXPECT_EQ(text.find("wide = true") != std::string::npos, max_error == 0) << text;
+    EXPECT_EQ(text.find("ConvWinograd") != std::string::npos, max_error > 0) << text;
   }
 }
 

@@ -11,8 +11,9 @@
 namespace tilewright {
 
 /// For an operator whose arguments 0 and 1 are f32, argument 1 a constant weight: the attributes with which
-/// it takes both in bf16 and adds up in f32, where the target does that and it is predicted to be faster.
-using ReducedForm = std::function<std::optional<Attrs>(const InferContext&, const Target&)>;
+/// it takes both in bf16 and adds up in f32, where the target does that and it is predicted to be faster than
+/// what the operator would be in f32.
+using ReducedForm = std::function<std::optional<Attrs>(const InferContext&, const ChoiceContext&)>;
 
 /// States it for an operator; a static object beside the definition does.
 struct RegisterReduced {

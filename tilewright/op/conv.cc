@@ -265,11 +265,12 @@ double NaturalCost(const InferContext& ctx, const Target& target) {
   return std::min(1.0, kLoads * double(vectors) / double(*columns));
 }
 
-/// What the target's matrix unit would compute, if it can: the layers that ScheduleConvOnUnit takes in the
-/// layouts that are then chosen.
-std::optional<ReducedProduct> ProductOnUnit(const InferContext& ctx, const Target& target) {
+/// What the target's matrix unit or its dot product would compute, if it can: the layers that
+/// ScheduleConvOnUnit and ScheduleConv take in the layouts that are then chosen.
+std::optional<ReducedProduct> ProductOfReduced(const InferContext& ctx, const Target& target) {
   const TensorType &x = ctx.Input(0), &w = ctx.Input(1);
-  if (x.rank() != 4 || ctx.Attr<ConvAttrs>().groups != 1 || TileUnitOf(target).registers == 0)
+  const bool unit = TileUnitOf(target).registers > 0;
+  if (x.rank() != 4 || ctx.Attr<ConvAttrs>().groups != 1 || !(unit || target.has_dot_bf16))
     return std::nullopt;
   const std::vector<Expr> result = InferConv(ctx)[0].tensor()->shape;
   const auto images = AsInt(x.shape[0]), channels = AsInt(w.shape[1]), filters = AsInt(w.shape[0]);
@@ -283,7 +284,7 @@ std::optional<ReducedProduct> ProductOnUnit(const InferContext& ctx, const Targe
                          .columns = *filters,
                          .depth = *channels * *taps,
                          .arguments = *elements};
-  product.chunk = ChunkForUnit(product, *channels, target);
+  product.chunk = unit ? ChunkForUnit(product, *channels, target) : WidestBlock(*channels, lanes);
   return product;
 }
 
@@ -299,16 +300,23 @@ std::vector<Candidate> ConvCandidates(const InferContext& ctx, const ChoiceConte
     candidates.front().cost = NaturalCost(ctx, choice.target);
     PredictDirect(ctx, choice.target, candidates);
   }
-  const auto on_unit = attrs.wide ? ProductOnUnit(ctx, choice.target) : std::nullopt;
+  const auto on_unit = attrs.wide ? ProductOfReduced(ctx, choice.target) : std::nullopt;
   if (on_unit && on_unit->chunk > choice.target.VectorLanes(4))
     candidates.back().arg_layouts = {Layout::Blocked(4, 1, on_unit->chunk)};
   AddWinograd(ctx, choice, candidates);
   return candidates;
 }
 
-std::optional<Attrs> ReducedConv(const InferContext& ctx, const Target& target) {
-  const std::optional<ReducedProduct> product = ProductOnUnit(ctx, target);
-  if (!product || !ReducedPays(*product, target)) return std::nullopt;
+std::optional<Attrs> ReducedConv(const InferContext& ctx, const ChoiceContext& choice) {
+  const std::optional<ReducedProduct> product = ProductOfReduced(ctx, choice.target);
+  if (!product) return std::nullopt;
+  const std::vector<Candidate> in_f32 = ConvCandidates(ctx, choice);
+  const double best =
+      std::min_element(in_f32.begin(), in_f32.end(), [](const Candidate& a, const Candidate& b) {
+        return a.cost < b.cost;
+      })->cost;
+  // Costs of at most 1 compare layouts and are no cycles.
+  if (!ReducedPays(*product, choice.target, best > 1 ? best : 0)) return std::nullopt;
   ConvAttrs attrs = ctx.Attr<ConvAttrs>();
   attrs.wide = true;
   return Attrs(attrs);

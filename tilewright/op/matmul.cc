@@ -185,7 +185,7 @@ std::vector<te::Tensor> LowerMatMul(const LowerContext& ctx) {
 }
 
 /// Pays where weights are most of the memory that is read, and everywhere on a unit that multiplies faster.
-std::optional<Attrs> ReducedMatMul(const InferContext& ctx, const Target& target) {
+std::optional<Attrs> ReducedMatMul(const InferContext& ctx, const ChoiceContext& choice) {
   MatMulAttrs attrs = ctx.Attr<MatMulAttrs>();
   const MatMulDims d = DimsOf(ctx.Input(0).shape, ctx.Input(1).shape, attrs);
   const auto rows = AsInt(d.m), columns = AsInt(d.n), depth = AsInt(d.ka);
@@ -198,7 +198,7 @@ std::optional<Attrs> ReducedMatMul(const InferContext& ctx, const Target& target
                                .depth = *depth,
                                .chunk = *depth,
                                .arguments = *elements};
-  if (!ReducedPays(product, target)) return std::nullopt;
+  if (!ReducedPays(product, choice.target)) return std::nullopt;
   attrs.wide = true;
   return Attrs(attrs);
 }

@@ -51,7 +51,7 @@ int64_t ChunkForUnit(ReducedProduct product, int64_t channels, const Target& tar
   return before - UnitCycles(product, target) > pass ? product.chunk : narrow;
 }
 
-bool ReducedPays(const ReducedProduct& p, const Target& target) {
+bool ReducedPays(const ReducedProduct& p, const Target& target, double f32_cycles) {
   const int64_t lanes = target.VectorLanes(4), cores = std::max(1, target.cores);
   const double fmas = double(p.lines * p.rows) * double((p.columns + lanes - 1) / lanes) * double(p.depth);
   double reduced = UnitCycles(p, target);
@@ -64,7 +64,9 @@ bool ReducedPays(const ReducedProduct& p, const Target& target) {
   // Rounding is one more launch for those arguments whose producer does not round them.
   const double rounding = kRoundCycles * double(p.arguments) / double(lanes * cores) +
                           double(cpu::ParallelThreshold(target) / lanes);
-  return cycles(reduced / kReached, 2) + rounding < cycles(fmas / target.fma_per_cycle, 4);
+  double others = cycles(fmas / target.fma_per_cycle, 4);
+  if (f32_cycles > 0) others = std::min(others, f32_cycles);
+  return cycles(reduced / kReached, 2) + rounding < others;
 }
 
 }  // namespace tilewright

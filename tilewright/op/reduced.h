@@ -28,7 +28,8 @@ struct ReducedProduct {
 int64_t ChunkForUnit(ReducedProduct product, int64_t channels, const Target& target);
 
 /// Whether the target is predicted to be faster with both arguments in bf16: on its matrix unit, or by its
-/// dot product; the time to round the argument counts.
-bool ReducedPays(const ReducedProduct& product, const Target& target);
+/// dot product; the time to round the argument counts. `f32_cycles`: what the target's cores are predicted to
+/// take in f32, where there are algorithms that save multiply-adds; 0: what all of these take.
+bool ReducedPays(const ReducedProduct& product, const Target& target, double f32_cycles = 0);
 
 }  // namespace tilewright

@@ -27,8 +27,8 @@ NDArray RoundedToBFloat16(const NDArray& data) {
 
 class Reducer {
  public:
-  Reducer(const GraphFunction& f, const Target& target)
-      : f_(f), target_(target), definitions_(Definitions(f->body)) {}
+  Reducer(const GraphFunction& f, const Target& target, double max_error)
+      : f_(f), target_(target), max_error_(max_error), definitions_(Definitions(f->body)) {}
 
   GraphFunction Run() {
     for (const Binding& b : f_->body.bindings) {
@@ -47,7 +47,8 @@ class Reducer {
     const ReducedForm* form = call ? FindReduced(*call->op) : nullptr;
     if (!form || b.results[0].tensor().dtype != kF32) return std::nullopt;
     if (call->args[0].tensor().dtype != kF32 || !ConstantOf(call->args[1], definitions_)) return std::nullopt;
-    return (*form)(InferContext(*call->op, call->args, call->attrs, b.results[0]->origin), target_);
+    return (*form)(InferContext(*call->op, call->args, call->attrs, b.results[0]->origin),
+                   ChoiceContext{target_, max_error_, {false, true}});
   }
 
   /// Whether the tensor does not stay in the second level of cache until it is read.
@@ -120,6 +121,7 @@ class Reducer {
 
   const GraphFunction f_;
   const Target& target_;
+  const double max_error_;
   const OpDef* cast_ = OpRegistry::Get("Cast");
   const std::unordered_map<const ValueNode*, const Binding*> definitions_;
   std::unordered_map<const ValueNode*, Attrs> reduced_;  ///< attributes of products in bf16, by their results
@@ -129,8 +131,8 @@ class Reducer {
 
 }  // namespace
 
-IRModule ReducePrecision(const IRModule& module, const Target& target) {
-  return OnMainAndBlocks(module, [&](const GraphFunction& f) { return Reducer(f, target).Run(); });
+IRModule ReducePrecision(const IRModule& module, const Target& target, double max_error) {
+  return OnMainAndBlocks(module, [&](const GraphFunction& f) { return Reducer(f, target, max_error).Run(); });
 }
 
 }  // namespace tilewright

@@ -63,8 +63,9 @@ class ConvRule {
   }
 
   void Run() {
-    PlanTile();
     input_block_ = depthwise_ ? 1 : InputBlock(node_);
+    dot_ = TakesDot();
+    PlanTile();
     weight_ = PackWeight(tile_.vectors * Extent(axes_ - 1));
     blocks_ = IsolateProduct(s_, conv_);
     KeepSums();
@@ -104,6 +105,14 @@ class ConvRule {
   /// Extent of the output along its physical axis; 0 when it is not constant.
   int64_t Extent(size_t axis) const { return AsInt(node_.iter_vars[first_ + axis].dom.extent).value_or(0); }
 
+  /// Whether the target's dot product of bf16 takes it: pairs of channels are neighbours in the argument, and
+  /// in a constant weight that is laid out so.
+  bool TakesDot() const {
+    return context_.target.has_dot_bf16 && IsReducedProduct(node_) && !depthwise_ && phases_.empty() &&
+           !node_.annotations.contains("transposed") && input_block_ % 2 == 0 &&
+           Extent(axes_ - 1) == context_.target.VectorLanes(4) && WeightIndex() >= 0;
+  }
+
   /// Whether what the convolution reads there is its weight, which the image and the place in it do not
   /// choose.
   bool IsWeight(const BufferRegion& r) const {
@@ -119,18 +128,28 @@ class ConvRule {
     return !reads_along(0) && reads_along(axes_ - 1);
   }
 
-  /// Packs the weight [O, C, kernel...] (of a transposed convolution [C, O, kernel...]) to [O / width][C /
-  /// block][kernel...][block][width], when it is a constant: the order in which the tile walks it. Returns
-  /// the packed buffer, or null.
-  Buffer PackWeight(int64_t width) {
+  /// The parameter that is a constant weight: its position, else -1.
+  int WeightIndex() const {
     // The image comes first; alone and of one element it may be read as a weight is.
     for (auto r = node_.reads.rbegin(); r != node_.reads.rend(); ++r) {
       const int index = ParameterIndex(s_, r->buffer);
-      if (index < 0 || size_t(index) >= context_.constant_args.size() ||
-          !context_.constant_args[size_t(index)] || !IsWeight(*r))
-        continue;
+      if (index >= 0 && size_t(index) < context_.constant_args.size() &&
+          context_.constant_args[size_t(index)] && IsWeight(*r))
+        return index;
+    }
+    return -1;
+  }
+
+  /// Packs the weight [O, C, kernel...] (of a transposed convolution [C, O, kernel...]) to [O / width][C /
+  /// block][kernel...][block][width], when it is a constant: the order in which the tile walks it. For dot
+  /// products, [block][width] are pairs of the block for each filter of a vector. Returns the packed buffer,
+  /// or null.
+  Buffer PackWeight(int64_t width) {
+    const int index = WeightIndex();
+    if (index >= 0) {
+      const Buffer weight = s_.func()->buffers[size_t(index)];
       std::vector<Var> old;
-      for (size_t d = 0; d < r->buffer.shape().size(); ++d) old.push_back(Var(fmt::format("d{}", d)));
+      for (size_t d = 0; d < weight.shape().size(); ++d) old.push_back(Var(fmt::format("d{}", d)));
       const size_t filters = node_.annotations.contains("transposed") ? 1 : 0;
       std::vector<Expr> packed = {FloorDiv(old[filters], width), FloorDiv(old[1 - filters], input_block_)};
       if (!phases_.empty()) {
@@ -141,9 +160,16 @@ class ConvRule {
       } else {
         packed.insert(packed.end(), old.begin() + 2, old.end());
       }
-      packed.push_back(FloorMod(old[1 - filters], input_block_));
-      packed.push_back(FloorMod(old[filters], width));
-      s_.TransformLayout(r->buffer, old, packed);
+      if (dot_) {
+        const Expr channel = FloorMod(old[1 - filters], input_block_), filter = FloorMod(old[filters], width);
+        const Expr lanes(Extent(axes_ - 1));
+        packed.insert(packed.end(), {FloorDiv(channel, 2), FloorDiv(filter, lanes),
+                                     FloorMod(filter, lanes) * Expr(2) + FloorMod(channel, 2)});
+      } else {
+        packed.insert(packed.end(),
+                      {FloorMod(old[1 - filters], input_block_), FloorMod(old[filters], width)});
+      }
+      s_.TransformLayout(weight, old, packed);
       return s_.func()->buffers[size_t(index)];
     }
     return nullptr;
@@ -172,6 +198,7 @@ class ConvRule {
       if (iv.kind == IterKind::kReduce) space.depth *= AsInt(iv.dom.extent).value_or(1);
     }
     if (!depthwise_) space.row_step_bytes = BytesPerStep(space.depth);
+    if (dot_) space.depth /= 2;
     tile_ = ChooseTile(space, context_.target);
     const int64_t units = Extent(0) * (Extent(1) / tile_.vectors);
     if (lines_ % tile_.lines == 0 || FillsCores(units, context_.target)) return;
@@ -266,12 +293,19 @@ class ConvRule {
       depth.front() = c[0];
       depth.push_back(c[1]);
     }
+    std::optional<LoopRef> pair;
+    if (dot_) {
+      const std::vector<LoopRef> pairs = s_.Split(depth.back(), {Expr(nullptr), Expr(2)});
+      depth.back() = pairs[0];
+      pair = pairs[1];
+    }
     // Blocks inside columns: the few vectors of weights stay in registers while each broadcast serves all of
     // them and dies; the other way round, a tile's worth of broadcasts would have to stay.
     std::vector<LoopRef> tile = {own[axes_ - 2], own[1]}, nest = depth;
     if (tile_.lines > 1) tile.insert(tile.begin(), own[axes_ - 3]);
     nest.insert(nest.end(), tile.begin(), tile.end());
     nest.push_back(own[axes_ - 1]);
+    if (pair) nest.push_back(*pair);
     s_.Reorder(nest);
     s_.Vectorize(own[axes_ - 1]);
     for (const LoopRef& l : tile) s_.Unroll(l);
@@ -282,6 +316,7 @@ class ConvRule {
     for (size_t axis = 2; axis + 1 < axes_; ++axis) known &= Extent(axis) > 0;
     if (weight_ && known && WantsPrefetch(weight_, tiles, context_.target))
       s_.PrefetchSpread(conv_, weight_, panels_, depth.back(), 2);
+    if (dot_) s_.Tensorize(own[axes_ - 1], fmt::format("dot_bf16_f32x{}", Extent(axes_ - 1)));
   }
 
   Schedule& s_;
@@ -290,6 +325,7 @@ class ConvRule {
   const RuleContext& context_;
   size_t first_, axes_;  ///< position of the first output axis; number of output axes
   bool depthwise_, open_columns_ = false;
+  bool dot_ = false;             ///< computed by the target's dot product of bf16
   std::vector<int64_t> phases_;  ///< number of phases along each spatial axis; empty: not by phase
   int64_t groups_ = 1, lines_ = 1, columns_ = 1, input_block_ = 1;
   TileSpace space_;
