@@ -280,7 +280,7 @@ class MatMulRule {
     return batch * Runs() * space.depth * space.vectors;
   }
 
-  /// Whether what the kernel reads and writes takes more than the last level of cache, so that it
+  /// Whether what the kernel reads and writes takes more than half of the last level of cache, so that it
   /// comes from memory.
   bool PassesCaches() const {
     int64_t bytes = 0;
@@ -289,7 +289,7 @@ class MatMulRule {
       for (const Expr& e : b.shape()) own *= AsInt(e).value_or(1);
       bytes += own;
     }
-    return !context_.target.caches.empty() && bytes > context_.target.caches.back().bytes;
+    return !context_.target.caches.empty() && bytes > context_.target.caches.back().bytes / 2;
   }
 
   int64_t Runs() const {
