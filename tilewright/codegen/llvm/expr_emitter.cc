@@ -123,7 +123,8 @@ void ExprEmitter::BindInNewScope(const Var& var, Value* value, bool nonnegative,
 }
 
 void ExprEmitter::BindLet(const Var& var, const Expr& value) {
-  if (!var.dtype().is_scalar() && var.dtype().is_integer()) vector_lets_.insert_or_assign(var.operator->(), value);
+  if (!var.dtype().is_scalar() && var.dtype().is_integer())
+    vector_lets_.insert_or_assign(var.operator->(), value);
   Value* v = Emit(value);
   if (!var.dtype().is_integer() && !var.dtype().is_bool()) {
     scopes_.Bind(var, {v, 0, false, {}});
@@ -181,6 +182,8 @@ Value* ExprEmitter::EmitShuffle(const ShuffleNode& n) {
     for (size_t i = 0; i < n.lanes.size(); ++i) v = b_.CreateInsertElement(v, parts[n.lanes[i]], i);
     return v;
   }
+  // Of two vectors an instruction may pick as they are; through one of both LLVM would not find it.
+  if (parts.size() == 2 && n.lanes.size() > 1) return b_.CreateShuffleVector(parts[0], parts[1], n.lanes);
   Value* all = parts.front();
   // Concatenation in rounds, widths equal in each, keeps lane numbers: part i begins at i * lanes.
   while (parts.size() > 1) {

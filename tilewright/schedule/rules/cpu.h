@@ -19,6 +19,10 @@ void ScheduleInjective(Schedule& s, const BlockRef& block, const RuleContext& co
 /// having changed nothing, for other work, and where the order of the loops is right as it is.
 bool ScheduleTranspose(Schedule& s, const BlockRef& block, const RuleContext& context);
 
+/// Schedules a copy that reads along another axis than it writes: squares that lowering transposes in
+/// registers (tir/lower/transpose_vectors.h). Returns false, having changed nothing, for other work.
+bool ScheduleExchange(Schedule& s, const BlockRef& block, const RuleContext& context);
+
 /// Schedules a reduction nest: parallel over what is kept, vectors along the innermost kept axis where there
 /// is one, and accumulators in registers.
 void ScheduleReduction(Schedule& s, const BlockRef& block, const RuleContext& context);

@@ -113,6 +113,7 @@ void ScheduleInjective(Schedule& s, const BlockRef& block, const RuleContext& co
   for (const IterVar& iv : node.iter_vars) {
     if (iv.kind != IterKind::kSpatial) return;
   }
+  if (ScheduleExchange(s, block, context)) return;
   if (ScheduleTranspose(s, block, context)) return;
   int64_t elements = 1;
   for (const LoopRef& l : loops) elements *= std::max<int64_t>(1, ConstExtent(s, l));

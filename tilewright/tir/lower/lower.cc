@@ -17,6 +17,7 @@
 #include "tilewright/tir/lower/share_values.h"
 #include "tilewright/tir/lower/simplify.h"
 #include "tilewright/tir/lower/split_launches.h"
+#include "tilewright/tir/lower/transpose_vectors.h"
 #include "tilewright/tir/lower/unroll_loops.h"
 #include "tilewright/tir/lower/vectorize_loops.h"
 
@@ -60,6 +61,7 @@ constexpr KernelPass kAfterSplit[] = {
     // Vectorizing looks for ramps, which divisions by tile sizes hide until they are simplified.
     {"SimplifyFunc.3", ForAnyTarget<SimplifyFunc>},
     {"VectorizeLoops", VectorizeLoops},
+    {"TransposeVectors", TransposeVectors},
     {"UnrollLoops", ForAnyTarget<UnrollLoops>},
     // Each copy of an unrolled body has constants of its own: register indices and conditions become
     // constants.
