@@ -5,6 +5,7 @@
 
 #include "tilewright/schedule/rewriter.h"
 #include "tilewright/schedule/rules/cpu.h"
+#include "tilewright/target/code_generator.h"
 
 namespace tilewright::cpu {
 
@@ -109,8 +110,9 @@ class TransposeKernel {
   }
 
   /// Whether four elements across are worth one load: not where the line's elements are so near to each other
-  /// that vectors of memory hold several of them.
+  /// that vectors of memory hold several of them. Sources in C would compute an address for each element.
   bool Fours(const BlockNode& node) const {
+    if (CodeGeneratorOf(target_) != CodeGenerator::kLlvm) return false;
     int loads = 0;
     PreOrderExprs(node.body, [&](const Expr& e) { loads += e.kind() == ExprKind::kLoad; });
     if (loads != 1 || node.reads.size() != 1 || bool(node.predicate)) return false;
