@@ -77,8 +77,10 @@ class ProductAxes {
  public:
   explicit ProductAxes(const LowerContext& ctx, const MatMulAttrs& attrs) : shape_(ctx.OutputType().shape) {
     const size_t rank = shape_.size();
-    // Beyond one axis of matrices the joined index does not simplify, and tiles would not be rectangles.
-    if (ctx.InputType(1).rank() != 2 || rank != 3 || attrs.transpose_a || !ctx.OutputType().layout.natural())
+    // Beyond one axis of matrices the joined index does not simplify, and tiles would not be rectangles. With
+    // one column there are none, but reductions along rows.
+    if (ctx.InputType(1).rank() != 2 || IsInt(shape_.back(), 1) || rank != 3 || attrs.transpose_a ||
+        !ctx.OutputType().layout.natural())
       return;
     int64_t rows = 1, last = 1;
     for (size_t d = 0; d + 1 < rank; ++d) {

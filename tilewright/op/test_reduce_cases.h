@@ -321,6 +321,7 @@ inline std::vector<OpCase> ProductCases() {
       MatMulCase("batch", {kF32, {2, 3, 4, 5}}, {kF32, {3, 5, 6}}, false, false, {2, 3, 4, 6}),
       MatMulCase("batch_broadcast", {kF32, {2, 1, 4, 5}}, {kF32, {1, 3, 5, 6}}, false, false, {2, 3, 4, 6}),
       // The rows of all matrices meet one matrix.
+      MatMulCase("rows_by_one_column", {kF32, {5, 3, 20}}, {kF32, {20, 1}}, false, false, {5, 3, 1}),
       MatMulCase("joined_rows", {kF32, {35, 1, 20}}, {kF32, {20, 33}}, false, false, {35, 1, 33}),
       MatMulCase("rows_of_three_axes", {kF32, {5, 3, 8, 3, 2}}, {kF32, {5, 2}}, false, true, {5, 3, 8, 3, 5}),
       MatMulCase("joined_rows_in_runs", {kI32, {3, 2, 2048}, -9, 9}, {kI32, {2048, 5}, -9, 9}, false, false,
