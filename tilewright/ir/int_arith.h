@@ -17,4 +17,7 @@ std::optional<int64_t> EvalIntBinary(BinaryOp op, DataType operand, int64_t a, i
 int64_t FloorDivInt(int64_t a, int64_t b);
 int64_t FloorModInt(int64_t a, int64_t b);
 
+/// The largest divisor of n that is at most `limit` (at least 1).
+int64_t LargestDivisor(int64_t n, int64_t limit);
+
 }  // namespace tilewright

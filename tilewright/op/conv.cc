@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolution and its transpose, over any number of spatial axes. x is [N, C, spatial...].
 #include "tilewright/graph/reduced.h"
+#include "tilewright/ir/int_arith.h"
 #include "tilewright/op/chains.h"
 #include "tilewright/op/common.h"
 #include "tilewright/op/reduced.h"
@@ -173,13 +174,6 @@ Expr ConvFlops(const InferContext& ctx) {
   return Expr(2) * outputs * Product({w.begin() + 1, w.end()});
 }
 
-/// As many of n channels as a vector has lanes for and as divide them.
-int64_t WidestBlock(int64_t n, int64_t lanes) {
-  int64_t block = std::max<int64_t>(1, std::min(n, lanes));
-  while (n % block) --block;
-  return block;
-}
-
 /// Channels in blocks of a vector, NCHW[b]c, or the natural layout. Blocks divide the channels of a group, so
 /// that a vector of results never spans two groups. An argument of few channels (an image) stays natural.
 std::vector<Candidate> BlockedCandidates(const TensorType& x, const Expr& num_filters, int64_t groups,
@@ -188,7 +182,7 @@ std::vector<Candidate> BlockedCandidates(const TensorType& x, const Expr& num_fi
   const Candidate natural{"natural", {}, Layout(), 1.0};
   if (!channels || !filters) return {natural};
   const int64_t lanes = target.VectorLanes(int(result.element_bytes()));
-  auto block_of = [&](int64_t n) { return WidestBlock(n, lanes); };
+  auto block_of = [&](int64_t n) { return LargestDivisor(n, lanes); };
   const bool depthwise = groups > 1 && groups == *channels;
   if (depthwise && *filters != *channels) return {natural};
   const int64_t out = block_of(depthwise ? *filters : *filters / groups);
@@ -246,7 +240,7 @@ void AddWinograd(const InferContext& ctx, const ChoiceContext& choice, std::vect
   // Of an argument of few channels, the vectors are of all its phases.
   int64_t in = direct.arg_layouts[0].BlockOf(1);
   const bool gathers = in <= 1;
-  if (gathers) in = WidestBlock(*channels * stride * stride, choice.target.VectorLanes(4));
+  if (gathers) in = LargestDivisor(*channels * stride * stride, choice.target.VectorLanes(4));
   if (in <= 1) return;
   const int64_t out = direct.result_layout.BlockOf(1);
   const std::vector<Expr> result = InferConv(ctx)[0].tensor()->shape;
@@ -284,7 +278,7 @@ std::optional<ReducedProduct> ProductOfReduced(const InferContext& ctx, const Ta
                          .columns = *filters,
                          .depth = *channels * *taps,
                          .arguments = *elements};
-  product.chunk = unit ? ChunkForUnit(product, *channels, target) : WidestBlock(*channels, lanes);
+  product.chunk = unit ? ChunkForUnit(product, *channels, target) : LargestDivisor(*channels, lanes);
   return product;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tilewright/op/reduced.h"
 
+#include "tilewright/ir/int_arith.h"
 #include "tilewright/schedule/rules/cpu.h"
 
 namespace tilewright {
@@ -43,10 +44,10 @@ DataType SumType(const InferContext& ctx, bool wide) {
 
 int64_t ChunkForUnit(ReducedProduct product, int64_t channels, const Target& target) {
   const TileUnit unit = TileUnitOf(target);
-  const int64_t narrow = cpu::LargestDivisor(channels, unit.row_bytes / 4);
+  const int64_t narrow = LargestDivisor(channels, unit.row_bytes / 4);
   product.chunk = narrow;
   const double before = UnitCycles(product, target);
-  product.chunk = cpu::LargestDivisor(channels, unit.row_bytes / 2);
+  product.chunk = LargestDivisor(channels, unit.row_bytes / 2);
   const double pass = kRoundCycles * double(product.arguments) / double(target.VectorLanes(4));
   return before - UnitCycles(product, target) > pass ? product.chunk : narrow;
 }

@@ -9,6 +9,7 @@
 #include "tilewright/graph/interpreter.h"
 #include "tilewright/graph/op_def.h"
 #include "tilewright/graph/rewrite.h"
+#include "tilewright/ir/int_arith.h"
 
 namespace tilewright {
 
@@ -33,13 +34,6 @@ NDArray WithZeros(const NDArray& data, size_t axis, int64_t extent) {
 /// The axis of an operator's weight that counts its filters, if it has one.
 std::optional<int> FilterAxis(const OpCallNode& call) {
   return call.op->filter_axis ? call.op->filter_axis(call.attrs) : std::nullopt;
-}
-
-/// The widest divisor of so many channels that a vector holds.
-int64_t BlockOf(int64_t channels, int64_t lanes) {
-  int64_t block = std::min(channels, lanes);
-  while (block > 1 && channels % block) --block;
-  return block;
 }
 
 /// What lets a binding's result have more channels than it declares.
@@ -93,7 +87,7 @@ class Padder {
   /// piece holds.
   double VectorsOf(const TensorType& t, double reuse) const {
     const int64_t channels = *AsInt(t.shape[1]);
-    const int64_t block = BlockOf(channels, target_.VectorLanes(int(t.dtype.element_bytes())));
+    const int64_t block = LargestDivisor(channels, target_.VectorLanes(int(t.dtype.element_bytes())));
     return double(channels / block) * (1 + (std::popcount(uint64_t(block)) - 1) / reuse);
   }
   /// Results of a convolution's tile that share a vector of weights, about.
@@ -296,7 +290,7 @@ class Padder {
     const auto channels = AsInt(x.shape[1]);
     const int64_t lanes = target_.VectorLanes(int(x.dtype.element_bytes()));
     if (!channels || *channels < lanes || !x.layout.natural() || !AsInt(result->shape[1])) return;
-    if (BlockOf(*channels, lanes) * 2 > lanes) return;
+    if (LargestDivisor(*channels, lanes) * 2 > lanes) return;
     const int64_t wanted = (*channels + lanes - 1) / lanes * lanes;
     const double each = ChannelCycles(b);
     const double copied = PlacesOf(x) * double(*channels + wanted) * kMemoryCycles;

@@ -6,6 +6,7 @@
 
 #include "tilewright/graph/op_def.h"
 #include "tilewright/graph/rewrite.h"
+#include "tilewright/ir/int_arith.h"
 
 namespace tilewright {
 
@@ -46,11 +47,11 @@ class GroupPadder {
       if (call->args[i] && !ConstantOf(call->args[i], definitions_)) return std::nullopt;
     }
     const Annotations attrs = call->attrs.ToMap();
-    const Integers& w = ConstantOf(call->args[1], definitions_)->shape();
+    const NDArray& w = *ConstantOf(call->args[1], definitions_);
     Groups g{.groups = std::get<int64_t>(attrs.at("groups"))};
     const std::vector<Expr>&x = call->args[0].tensor().shape, &y = b.results[0].tensor().shape;
     const auto channels = AsInt(x[1]), line = AsInt(y.back());
-    g.filters = w[0] / g.groups;
+    g.filters = w.shape()[0] / g.groups;
     const int64_t lanes = target_.VectorLanes(int(b.results[0].tensor().dtype.element_bytes()));
     // Filters of a single channel have rules of their own.
     if (g.groups == 1 || !channels || *channels == g.groups || g.filters <= lanes || !line || *line == 0)
@@ -58,22 +59,15 @@ class GroupPadder {
     const int64_t vectors = (g.filters + lanes - 1) / lanes;
     g.wide = vectors * lanes;
     const bool strided = std::get<Integers>(attrs.at("strides")).back() > 1;
-    const double depth = double(CountOf(w) / w[0]), pipes = std::max(1, target_.fma_per_cycle);
+    const double depth = double(w.size() / w.shape()[0]), pipes = std::max(1, target_.fma_per_cycle);
     const double saved = (VectorsNow(g.filters, *line, strided, lanes) - double(vectors)) * depth / pipes;
     return saved > double(g.filters + g.wide) * kMemoryCycles ? std::optional(g) : std::nullopt;
-  }
-
-  static int64_t CountOf(const Integers& shape) {
-    int64_t n = 1;
-    for (int64_t e : shape) n *= e;
-    return n;
   }
 
   /// Vectors that a place of the result takes for a group without more filters: of as many lanes as divide
   /// them, or along the line, where places that lie apart are read one by one.
   static double VectorsNow(int64_t filters, int64_t line, bool strided, int64_t lanes) {
-    int64_t block = lanes;
-    while (filters % block) --block;
+    const int64_t block = LargestDivisor(filters, lanes);
     const double vectors = double((line + lanes - 1) / lanes);
     const double along = strided ? 1 : std::min(1.0, kNaturalLoads * vectors / double(line));
     return double(filters) * std::min(1 / double(block), along);

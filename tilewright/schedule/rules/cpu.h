@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "tilewright/ir/int_arith.h"
 #include "tilewright/schedule/rules/register_tile.h"
 #include "tilewright/schedule/rules/rules.h"
 #include "tilewright/target/tile_unit.h"
@@ -79,8 +80,6 @@ void ExplainTile(const RuleContext& context, const TileSpace& space, const Regis
 int64_t ConstExtent(const Schedule& s, const LoopRef& loop);
 /// Whether how much work the loops are is known only when the kernel runs.
 bool HasOpenExtent(const Schedule& s, const std::vector<LoopRef>& loops);
-/// The largest divisor of n that is at most `limit` (at least 1).
-int64_t LargestDivisor(int64_t n, int64_t limit);
 /// Whether so many equal units of work keep the cores about evenly busy: at most an eighth of their time
 /// idle.
 bool FillsCores(int64_t units, const Target& target);

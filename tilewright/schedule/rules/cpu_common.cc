@@ -8,13 +8,6 @@ namespace tilewright::cpu {
 
 int64_t ConstExtent(const Schedule& s, const LoopRef& loop) { return AsInt(s.Get(loop).extent).value_or(0); }
 
-int64_t LargestDivisor(int64_t n, int64_t limit) {
-  for (int64_t d = std::min(n, limit); d > 1; --d) {
-    if (n % d == 0) return d;
-  }
-  return 1;
-}
-
 bool FillsCores(int64_t units, const Target& target) {
   const int64_t cores = std::max(1, target.cores), rounds = (units + cores - 1) / cores;
   return units > 0 && rounds * cores - units <= units / 8;

@@ -133,9 +133,7 @@ class ConvRule {
     // The image comes first; alone and of one element it may be read as a weight is.
     for (auto r = node_.reads.rbegin(); r != node_.reads.rend(); ++r) {
       const int index = ParameterIndex(s_, r->buffer);
-      if (index >= 0 && size_t(index) < context_.constant_args.size() &&
-          context_.constant_args[size_t(index)] && IsWeight(*r))
-        return index;
+      if (context_.IsConstant(index) && IsWeight(*r)) return index;
     }
     return -1;
   }

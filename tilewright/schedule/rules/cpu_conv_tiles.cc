@@ -65,9 +65,7 @@ class ConvUnitRule {
   bool FindWeight() {
     for (const BufferRegion& r : node_.reads) {
       const int index = ParameterIndex(s_, r.buffer);
-      if (index < 0 || size_t(index) >= context_.constant_args.size() ||
-          !context_.constant_args[size_t(index)] || r.buffer.shape().size() != kAxes - 1)
-        continue;
+      if (!context_.IsConstant(index) || r.buffer.shape().size() != kAxes - 1) continue;
       const bool placed = std::any_of(r.region.begin(), r.region.end(), [&](const Range& range) {
         return UsesVar(range.min, node_.iter_vars[kLine].var) ||
                UsesVar(range.min, node_.iter_vars[kColumn].var);

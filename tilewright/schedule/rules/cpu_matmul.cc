@@ -161,9 +161,7 @@ class MatMulRule {
   int ConstantMatrix() const {
     const Buffer b = ColumnOperand(node_, Column().var, DepthVar().var);
     const int index = b && b.shape().size() == 2 ? ParameterIndex(s_, b) : -1;
-    const bool constant =
-        index >= 0 && size_t(index) < context_.constant_args.size() && context_.constant_args[size_t(index)];
-    return constant ? index : -1;
+    return context_.IsConstant(index) ? index : -1;
   }
 
   /// Whether the operand that the columns run over may be copied to panels: a parameter that is read along

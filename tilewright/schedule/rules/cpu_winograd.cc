@@ -87,9 +87,7 @@ class WinogradRule {
     for (const Buffer& b : s_.Buffers()) {
       if (b.name() == name) packed_ = b;
     }
-    const int index = ParameterIndex(s_, parameter);
-    if (index >= 0 && size_t(index) < context_.constant_args.size() && context_.constant_args[size_t(index)])
-      s_.MoveToPrepare(filters_);
+    if (context_.IsConstant(ParameterIndex(s_, parameter))) s_.MoveToPrepare(filters_);
   }
 
   /// Cuts the tail's loops: chunks, strips, panels of filters, then the tiles of a strip.

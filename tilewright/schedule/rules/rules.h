@@ -17,6 +17,11 @@ struct RuleContext {
   const Target& target;
   std::vector<bool> constant_args;     ///< which parameters are constants, so that their layout is free
   Explanation* explanation = nullptr;  ///< where to say what was decided; null: nobody asks
+
+  /// Whether the parameter at this position is a constant; a negative one is none (ParameterIndex).
+  bool IsConstant(int parameter) const {
+    return parameter >= 0 && size_t(parameter) < constant_args.size() && constant_args[size_t(parameter)];
+  }
 };
 
 /// Schedules a whole function: its heavy block by the rule that the block's annotation "rule" names, the rest
